@@ -1,0 +1,2 @@
+//! The modkeep command.
+fn main() {}
