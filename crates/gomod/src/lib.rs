@@ -1,1 +1,10 @@
-//! gomod
+//! The law of Go modules, as pure functions over checked types.
+//!
+//! Text from outside becomes a checked type once, at the door: [`path::ModulePath`],
+//! [`version::Version`], [`version::ModuleVersion`], [`version::Revision`],
+//! [`request::Request`]. Holding one is the proof that the rule was applied, so nothing behind
+//! the door takes a bare string for a module or a version.
+//!
+//! The crate has no clock, file system or network: bytes and times are arguments.
+
+pub mod unicode;
