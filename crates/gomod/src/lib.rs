@@ -7,4 +7,10 @@
 //!
 //! The crate has no clock, file system or network: bytes and times are arguments.
 
+pub mod escape;
+pub mod path;
+pub mod pseudo;
+pub mod quote;
+pub mod semver;
 pub mod unicode;
+pub mod version;
