@@ -39,9 +39,9 @@ pub fn background(url: &str, connections: usize, seconds: u64) -> Result<Child> 
 
 fn command(url: &str, connections: usize, seconds: u64) -> Command {
     let mut command = sh::command("wrk");
-    // One thread: it drives more than a server on the other core can answer.
+    // Two threads: one would itself be the limit, and hide which server is the faster one.
     command
-        .args(["-t1", "--timeout", "30s"])
+        .args(["-t2", "--timeout", "30s"])
         .arg(format!("-c{connections}"))
         .arg(format!("-d{seconds}s"))
         .arg(url);
