@@ -33,6 +33,9 @@ pub fn run() -> Result<()> {
             Some("md") => found.extend(links(&root, &name, &text)),
             _ => {}
         }
+        if name.ends_with("clippy.toml") {
+            found.extend(unheeded(&root, &name));
+        }
         found.extend(open_ends(&name, &text));
     }
     for line in &found {
@@ -102,6 +105,19 @@ fn open_ends(name: &Path, text: &str) -> Vec<String> {
             Some(format!("{}:{}: {mark}", name.display(), index + 1))
         })
         .collect()
+}
+
+/// A crate's list of forbidden calls counts only where its `lib.rs` asks for it.
+fn unheeded(root: &Path, name: &Path) -> Option<String> {
+    let lib = root.join(name).with_file_name("src").join("lib.rs");
+    let heeded = std::fs::read_to_string(&lib)
+        .is_ok_and(|text| text.contains("#![warn(clippy::disallowed_methods)]"));
+    (!heeded).then(|| {
+        format!(
+            "{}: its crate's lib.rs lacks #![warn(clippy::disallowed_methods)]",
+            name.display()
+        )
+    })
 }
 
 /// Relative links of a document must lead to a file that is there.

@@ -6,6 +6,7 @@
 //! the door takes a bare string for a module or a version.
 //!
 //! The crate has no clock, file system or network: bytes and times are arguments.
+#![warn(clippy::disallowed_methods)]
 
 pub mod escape;
 pub mod path;

@@ -1,1 +1,2 @@
 //! tlog
+#![warn(clippy::disallowed_methods)]
