@@ -20,10 +20,14 @@ pub const SIZES: [(&str, usize, usize); 5] = [
 /// How many versions the long list has.
 pub const MANY: usize = 1_000;
 
+/// Zips that are not asked for before memory is measured, and their size.
+pub const COLD_ZIPS: usize = 8;
+const COLD_BYTES: usize = 16 << 20;
+
 pub struct Fixture {
     pub modkeep: Server,
     pub nginx: Nginx,
-    upstream: Upstream,
+    pub upstream: Upstream,
 }
 
 impl Fixture {
@@ -41,7 +45,7 @@ impl Fixture {
         let nginx = Nginx::start(work, &root)?;
         // Twice: the second time everything is a hit and lies where hits are served from.
         for _ in 0..2 {
-            let kept = paths.iter().filter(|path| !path.contains("/many/@v/v"));
+            let kept = paths.iter().filter(|path| !path.contains("/cold"));
             http::get_all(&modkeep.url, kept.cloned().collect())?;
         }
         Ok(Self {
@@ -72,6 +76,11 @@ pub fn zip_path(bytes: usize) -> String {
     format!("bench.example/size{bytes}/@v/v1.0.0.zip")
 }
 
+/// The path of a zip that modkeep does not keep yet.
+pub fn cold_path(index: usize) -> String {
+    format!("bench.example/cold{index}/@v/v1.0.0.zip")
+}
+
 fn tree() -> Result<Tree> {
     let mut tree = Tree::new();
     for version in ["v1.0.0", "v1.1.0", "v1.2.0"] {
@@ -83,6 +92,10 @@ fn tree() -> Result<Tree> {
     for (_, bytes, _) in SIZES {
         let path = format!("bench.example/size{bytes}");
         tree.add(&Module::new(&path, "v1.0.0").filler(bytes))?;
+    }
+    for index in 0..COLD_ZIPS {
+        let path = format!("bench.example/cold{index}");
+        tree.add(&Module::new(&path, "v1.0.0").filler(COLD_BYTES))?;
     }
     let mut list = String::new();
     for patch in 0..MANY {

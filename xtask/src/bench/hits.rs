@@ -1,6 +1,9 @@
 //! What is kept, against nginx.
 
+use std::time::Duration;
+
 use anyhow::Result;
+use testkit::Behaviour;
 
 use super::fixture::{Fixture, MANY, SIZES, zip_path};
 use super::report::Target;
@@ -10,6 +13,17 @@ use super::{Bench, alternate, median, wrk};
 const CONNECTIONS: usize = 32;
 /// Clients that ask lists while `.info` is measured.
 const LIST_CLIENTS: usize = 40;
+
+/// How far away the upstream of lists that nobody has asked for yet is.
+const FAR: Duration = Duration::from_millis(200);
+/// For wrk: every request asks for another list.
+const NEW_LISTS: &str = "\
+local n = 0
+request = function()
+  n = n + 1
+  return wrk.format('GET', '/bench.example/unknown' .. n .. '/@v/list')
+end
+";
 
 /// `.info`, `.mod`, lists, `@latest`: requests a second and CPU time of each.
 pub fn small(bench: &mut Bench, fixture: &Fixture) -> Result<()> {
@@ -26,7 +40,6 @@ pub fn small(bench: &mut Bench, fixture: &Fixture) -> Result<()> {
     let seconds = if bench.quick { 1 } else { 2 };
     for (name, path) in &files {
         let (ours, theirs) = fixture.urls(path);
-        // As nginx has them there is no @latest of a directory; both were written as files.
         let (mut our_cpu, mut their_cpu) = (Vec::new(), Vec::new());
         let (a, b) = alternate(
             bench.rounds(),
@@ -110,6 +123,38 @@ pub fn lists(bench: &mut Bench, fixture: &Fixture) -> Result<()> {
             format!("nginx {:.0} %", b * 100.0),
         ),
         (a / b, ""),
+        Target::AtLeast(0.9),
+    );
+    lists_from_afar(bench, fixture, seconds)
+}
+
+/// The same while every list asked for is a new one and its upstream far away: those clients
+/// wait, and nobody else should.
+fn lists_from_afar(bench: &mut Bench, fixture: &Fixture, seconds: u64) -> Result<()> {
+    fixture
+        .upstream
+        .on("/unknown", Behaviour::new().latency(FAR));
+    let (info, _) = fixture.urls("bench.example/small/@v/v1.1.0.info");
+    let script = bench.work.join("lists.lua");
+    std::fs::write(&script, NEW_LISTS)?;
+    let mut left = Vec::new();
+    for _ in 0..bench.rounds() {
+        let alone = wrk::run(&info, CONNECTIONS, seconds)?;
+        let mut others = wrk::scripted(&fixture.modkeep.url, LIST_CLIENTS, seconds + 1, &script)?;
+        std::thread::sleep(Duration::from_millis(300));
+        let beside = wrk::run(&info, CONNECTIONS, seconds);
+        others.wait()?;
+        left.push(beside?.requests_per_s / alone.requests_per_s);
+    }
+    fixture.upstream.heal();
+    let left = median(left);
+    bench.report.row(
+        &format!(
+            ".info left while {LIST_CLIENTS} clients ask new lists {} ms away",
+            FAR.as_millis()
+        ),
+        (format!("{:.0} %", left * 100.0), "alone 100 %".to_owned()),
+        (left, ""),
         Target::AtLeast(0.9),
     );
     Ok(())

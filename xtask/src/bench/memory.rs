@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::fixture::{Fixture, SIZES, zip_path};
+use super::fixture::{COLD_ZIPS, Fixture, SIZES, cold_path, zip_path};
 use super::report::Target;
-use super::{Bench, process, wrk};
+use super::{Bench, http, process, wrk};
 
 pub fn run(bench: &mut Bench, fixture: &Fixture) -> Result<()> {
     let seconds = if bench.quick { 2 } else { 8 };
@@ -21,6 +21,9 @@ pub fn run(bench: &mut Bench, fixture: &Fixture) -> Result<()> {
             let url = format!("{side}/{}", zip_path(bytes));
             loads.push(wrk::background(&url, 32, seconds)?);
         }
+        // Misses among the hits, each asked by several clients at once.
+        let misses = (0..COLD_ZIPS * 4).map(|n| cold_path(n % COLD_ZIPS));
+        http::get_all(side, misses.collect())?;
         for load in &mut loads {
             load.wait()?;
         }

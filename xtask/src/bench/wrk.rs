@@ -1,5 +1,6 @@
 //! wrk, run and read.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -32,6 +33,16 @@ pub fn run_with_cpu(url: &str, pid: u32, connections: usize, seconds: u64) -> Re
 /// A load in the background, for what is measured beside it.
 pub fn background(url: &str, connections: usize, seconds: u64) -> Result<Child> {
     command(url, connections, seconds)
+        .stdout(Stdio::null())
+        .spawn()
+        .context("could not start wrk")
+}
+
+/// The same with requests made by a Lua script; their statuses do not matter.
+pub fn scripted(url: &str, connections: usize, seconds: u64, script: &Path) -> Result<Child> {
+    command(url, connections, seconds)
+        .arg("-s")
+        .arg(script)
         .stdout(Stdio::null())
         .spawn()
         .context("could not start wrk")
