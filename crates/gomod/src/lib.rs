@@ -9,9 +9,15 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod escape;
+pub mod govcs;
+pub mod info;
+pub mod list;
 pub mod path;
+pub mod pattern;
 pub mod pseudo;
 pub mod quote;
+pub mod request;
 pub mod semver;
+pub mod time;
 pub mod unicode;
 pub mod version;

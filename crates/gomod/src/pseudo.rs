@@ -8,9 +8,7 @@
 
 use crate::quote::quote;
 use crate::semver;
-
-/// The digits of `YYYYMMDDhhmmss`.
-pub const TIMESTAMP_LEN: usize = 14;
+pub use crate::time::{TIMESTAMP_LEN, format_timestamp, parse_timestamp};
 
 /// Why a pseudo-version does not say what it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,45 +110,6 @@ pub fn base(version: &str) -> Result<String, PseudoError> {
     }
 }
 
-/// Seconds since 1970 as the fourteen digits of a pseudo-version, in UTC.
-///
-/// `None` outside the years 0 to 9999, which four digits cannot hold.
-pub fn format_timestamp(unix_seconds: i64) -> Option<String> {
-    let days = unix_seconds.div_euclid(86_400);
-    let second = unix_seconds.rem_euclid(86_400);
-    let (year, month, day) = civil_from_days(days)?;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    Some(format!(
-        "{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}"
-    ))
-}
-
-/// Fourteen digits as seconds since 1970, or `None` when they name no time.
-pub fn parse_timestamp(timestamp: &str) -> Option<i64> {
-    if timestamp.len() != TIMESTAMP_LEN || !timestamp.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let number = |from: usize, to: usize| timestamp[from..to].parse::<i64>().ok();
-    let date = (number(0, 4)?, number(4, 6)?, number(6, 8)?);
-    let clock = (number(8, 10)?, number(10, 12)?, number(12, 14)?);
-    unix_seconds(date, clock)
-}
-
-/// Seconds since 1970 of a date `(year, month, day)` and a clock `(hour, minute, second)` in UTC,
-/// or `None` when there is no such day or time of day.
-pub(crate) fn unix_seconds(date: (i64, i64, i64), clock: (i64, i64, i64)) -> Option<i64> {
-    let (year, month, day) = date;
-    let (hour, minute, second) = clock;
-    let real = (0..=9999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=days_in_month(year, month)).contains(&day)
-        && (0..24).contains(&hour)
-        && (0..60).contains(&minute)
-        && (0..60).contains(&second);
-    let days = days_from_civil(year, month, day);
-    real.then_some(days * 86_400 + hour * 3600 + minute * 60 + second)
-}
-
 enum Shape<'a> {
     NoBase,
     /// Holds `vX.Y.(Z+1)`.
@@ -223,43 +182,4 @@ fn decrement(decimal: &str) -> Option<String> {
     }
     let front = &kept[..front.len()];
     Some(format!("{front}{}{nines}", char::from(last - 1)))
-}
-
-fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 of a day in the proleptic Gregorian calendar. Years are counted from
-/// March, so that the leap day is the last one and 153 days make five months.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    // 146,097 days make 400 years; 719,468 days lie between 0000-03-01 and 1970-01-01.
-    era * 146_097 + day_of_era - 719_468
-}
-
-fn civil_from_days(days: i64) -> Option<(i64, i64, i64)> {
-    let shifted = days.checked_add(719_468)?;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = (shifted_month + 2) % 12 + 1;
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (0..=9999).contains(&year).then_some((year, month, day))
 }
