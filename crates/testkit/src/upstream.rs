@@ -293,7 +293,10 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // On a thread of its own, because a runtime may not be waited for inside another;
+            // waited for, so that the port is closed when this returns.
+            let end = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(2)));
+            let _ = end.join();
         }
     }
 }
