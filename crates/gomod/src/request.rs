@@ -10,7 +10,7 @@
 use crate::escape::{EscapeError, percent_decode, percent_encode, unescape_path, unescape_version};
 use crate::path::ModulePath;
 use crate::quote::quote;
-use crate::version::{CheckError, ModuleVersion, Revision, Version, VersionFault};
+use crate::version::{CheckError, ModuleVersion, Revision, Version};
 
 /// The longest request path accepted, in bytes, before decoding. Module paths have no limit of
 /// their own, but a file system's (4 KiB on Linux, `PATH_MAX`) bounds what a client can unpack.
@@ -207,13 +207,7 @@ fn module_version(path: ModulePath, revision: &Revision) -> Result<ModuleVersion
         },
         Err(error) => CheckError::Version { path, error },
     };
-    let remedy = match &error {
-        CheckError::Version { error, .. } if *error.fault() == VersionFault::NotSemver => {
-            "is a query: ask"
-        }
-        _ => "ask",
-    };
     Err(RequestError::NoSuchVersion(format!(
-        "{error}; {remedy} {ask} first, which names the version to use"
+        "{error}; ask {ask} first, which names the version to use"
     )))
 }
