@@ -1,1 +1,24 @@
-//! upstream
+//! The only crate that dials or spawns.
+//!
+//! Everything that comes back from here is somebody else's word: bounded in size and time, and
+//! checked by the caller before it is believed.
+
+mod api;
+mod body;
+mod chain;
+mod failure;
+mod guard;
+mod health;
+mod net;
+mod netrc;
+mod proxies;
+
+pub use api::{ApiClient, api_client};
+pub use body::Body;
+pub use chain::{Asking, Calls, Chain, Found, Patience};
+pub use failure::Failure;
+pub use guard::is_public;
+pub use health::Status;
+pub use net::{Encoding, Net, NetError, NetSettings};
+pub use netrc::Netrc;
+pub use proxies::{Entry, Place, ProxyList, ProxyListError, show};

@@ -1,0 +1,31 @@
+-- The catalog. One row in `file` is one visible file of a version; a row appears whole or not at all.
+CREATE TABLE file (
+  id      INTEGER PRIMARY KEY,
+  module  TEXT    NOT NULL,
+  version TEXT    NOT NULL,
+  kind    INTEGER NOT NULL,          -- 0 .info, 1 .mod, 2 .zip
+  sha256  BLOB    NOT NULL,          -- 32 bytes
+  size    INTEGER NOT NULL,          -- bytes
+  body    BLOB,                      -- small content; NULL: a blob file named by sha256
+  h1      BLOB,                      -- 32 bytes, for .mod and .zip
+  source  TEXT    NOT NULL,          -- where it came from, credentials removed
+  fetched INTEGER NOT NULL,          -- Unix seconds
+  note    TEXT,                      -- something a person should know about it
+  damaged INTEGER NOT NULL DEFAULT 0 -- 1: bytes did not match when read; fetched again on demand
+);
+CREATE UNIQUE INDEX file_name ON file (module, version, kind);
+CREATE INDEX file_blob ON file (sha256) WHERE body IS NULL;
+CREATE TABLE blob (
+  sha256 BLOB PRIMARY KEY,
+  size   INTEGER NOT NULL,
+  sums   BLOB NOT NULL               -- XXH3-64 of each 128 KiB block
+) WITHOUT ROWID;
+CREATE TABLE answer (                -- what may change: lists, @latest, branch queries
+  id       INTEGER PRIMARY KEY,
+  module   TEXT NOT NULL,
+  question TEXT NOT NULL,            -- 'list', 'latest', or '=' and the revision asked
+  body     BLOB NOT NULL,
+  source   TEXT NOT NULL,
+  fetched  INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX answer_name ON answer (module, question);

@@ -1,0 +1,118 @@
+//! What is remembered of an upstream's health, so that a dead or crawling one costs its time limit
+//! once and not at every request.
+//!
+//! Up until it cannot be reached, does not answer in time, or crawls; then down, and asked by nobody
+//! but a probe in the background, which repeats the last question that went well (or the one that
+//! failed) with growing pauses. Any complete answer brings it up again. A status of 5xx is an answer:
+//! it concerns one file, so it changes nothing here.
+
+use crate::failure::Failure;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Pauses between probes: short enough that a restarted upstream is used again at once.
+const PROBE_FIRST: Duration = Duration::from_millis(500);
+const PROBE_MAX: Duration = Duration::from_secs(15);
+
+/// One upstream's state, as shown in readiness and metrics.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Its name, without credentials.
+    pub name: String,
+    /// Whether it is asked.
+    pub up: bool,
+    /// Why not.
+    pub reason: Option<String>,
+    /// For how long not.
+    pub down_for: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Down {
+    failure: Failure,
+    since: Instant,
+}
+
+/// The memory.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    down: Option<Down>,
+    /// A path that went well: what a probe asks again.
+    good: Option<String>,
+}
+
+impl Health {
+    /// Why the upstream is not to be asked now.
+    pub fn down(&self) -> Option<Failure> {
+        let state = self.lock();
+        let down = state.down.as_ref()?;
+        let secs = down.since.elapsed().as_secs();
+        let again =
+            |text: &str| format!("{text} (remembered for {secs} s; probed in the background)");
+        Some(match &down.failure {
+            Failure::TimedOut(text) => Failure::TimedOut(again(text)),
+            other => Failure::Failed(again(other.text())),
+        })
+    }
+
+    /// Remembers a question that went well.
+    pub fn good(&self, path: &str) {
+        let mut state = self.lock();
+        if state.good.is_none() {
+            state.good = Some(path.to_owned());
+        }
+    }
+
+    /// Remembers that it is down. True for the caller who has to start the probe.
+    pub fn fell(&self, failure: Failure) -> bool {
+        let mut state = self.lock();
+        let first = state.down.is_none();
+        if first {
+            state.down = Some(Down {
+                failure,
+                since: Instant::now(),
+            });
+        }
+        first
+    }
+
+    /// It answers again.
+    pub fn rose(&self) {
+        self.lock().down = None;
+    }
+
+    /// What a probe should ask.
+    pub fn probe_path(&self, failing: &str) -> String {
+        self.lock()
+            .good
+            .clone()
+            .unwrap_or_else(|| failing.to_owned())
+    }
+
+    /// For people and metrics.
+    pub fn status(&self, name: String) -> Status {
+        let state = self.lock();
+        let down = state.down.as_ref();
+        Status {
+            name,
+            up: down.is_none(),
+            reason: down.map(|d| d.failure.text().to_owned()),
+            down_for: down.map(|d| d.since.elapsed()),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Pauses before each probe, for ever.
+pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(PROBE_FIRST), |d| Some((*d * 2).min(PROBE_MAX)))
+}
