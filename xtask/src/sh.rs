@@ -3,7 +3,6 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -128,18 +127,18 @@ fn good(command: &Command, status: ExitStatus) -> Result<()> {
     bail!("{}: {status}", shown(command))
 }
 
-/// A child that is stopped when it goes out of scope, with everything it started.
+/// A child that is stopped when it goes out of scope. It stays in our process group, so that
+/// Ctrl-C ends it too.
 pub struct Running {
     child: Child,
     name: String,
 }
 
 impl Running {
-    /// Starts `command` in a process group of its own.
+    /// Starts `command`.
     pub fn start(command: &mut Command) -> Result<Self> {
         let name = shown(command);
         let child = command
-            .process_group(0)
             .spawn()
             .with_context(|| format!("could not start {name}"))?;
         Ok(Self { child, name })
@@ -198,9 +197,13 @@ impl Drop for Running {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
+        // Politely first: what has children of its own, such as nginx, ends them with itself.
         if let Some(pid) = self.raw() {
-            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+            let _ = rustix::process::kill_process(pid, Signal::TERM);
         }
-        let _ = self.child.wait();
+        if self.wait(Duration::from_secs(3)).is_err() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
