@@ -46,9 +46,11 @@ fn push_escaped(out: &mut String, c: char, delimiter: char) {
     }
 }
 
-/// Rust's debug form escapes what cannot be printed; a quote is printable all the same.
+/// Rust's debug form escapes what cannot be printed, and quotes besides. A combining mark it
+/// leaves alone only behind another character, hence the one in front.
 fn is_printable(c: char) -> bool {
-    c == '\'' || c == '"' || c.escape_debug().len() == 1
+    let quote = matches!(c, '\'' | '"');
+    quote || ['.', c].iter().collect::<String>().escape_debug().count() == 2
 }
 
 fn push_hex(out: &mut String, code: u32) {
@@ -68,6 +70,7 @@ mod tests {
     fn text_is_quoted_as_go_quotes_it() {
         assert_eq!(quote("a\"b\\\n\x01'\u{7f}é"), r#""a\"b\\\n\x01'\x7fé""#);
         assert_eq!(quote(b"x\xffy"), r#""x\xffy""#);
+        assert_eq!(quote("\u{301}"), "\"\u{301}\"");
         assert_eq!(quote("\u{200b}"), r#""\u200b""#);
         assert_eq!(quote("\u{e0001}"), r#""\U000e0001""#);
         assert_eq!(quote_char('\''), r"'\''");

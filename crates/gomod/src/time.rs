@@ -50,13 +50,19 @@ pub fn format_rfc3339(unix_seconds: i64) -> Option<String> {
     Some(format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z"))
 }
 
-/// Reads RFC 3339 as strictly as Go reads it from JSON: capital `T` and `Z`, a dot before the
-/// fraction, an offset below 24 hours. Digits beyond the nanosecond are dropped.
+/// Reads RFC 3339 as the go command reads it, which is not quite as the standard writes it: the
+/// hour may have one digit, a comma may begin the fraction, and an offset may reach 24:60.
+/// Digits beyond the nanosecond are dropped.
 pub fn parse_rfc3339(text: &str) -> Option<Instant> {
-    let (date, rest) = text.split_at_checked(10)?;
-    let date = three_numbers(date, '-', 4)?;
-    let (clock, rest) = rest.strip_prefix('T')?.split_at_checked(8)?;
-    let clock = three_numbers(clock, ':', 2)?;
+    let (date, rest) = text.split_once('T')?;
+    let (hour, rest) = rest.split_once(':')?;
+    let (minute, rest) = rest.split_once(':')?;
+    let (second, rest) = rest.split_at_checked(2)?;
+    let (year, month_and_day) = date.split_once('-')?;
+    let (month, day) = month_and_day.split_once('-')?;
+    let date = (digits(year, 4)?, digits(month, 2)?, digits(day, 2)?);
+    let hour = digits(hour, 1).or_else(|| digits(hour, 2))?;
+    let clock = (hour, digits(minute, 2)?, digits(second, 2)?);
     let (nanoseconds, zone) = take_fraction(rest)?;
     let unix_seconds = unix_seconds(date, clock)?.checked_sub(offset_seconds(zone)?)?;
     Some(Instant {
@@ -65,18 +71,9 @@ pub fn parse_rfc3339(text: &str) -> Option<Instant> {
     })
 }
 
-/// Three numbers, the first of `width` digits and the others of two.
-fn three_numbers(text: &str, separator: char, width: usize) -> Option<(i64, i64, i64)> {
-    let mut parts = text.split(separator);
-    let first = digits(parts.next()?, width)?;
-    let second = digits(parts.next()?, 2)?;
-    let third = digits(parts.next()?, 2)?;
-    parts.next().is_none().then_some((first, second, third))
-}
-
 /// Nanoseconds of an optional fraction, and the text behind it.
 fn take_fraction(text: &str) -> Option<(u32, &str)> {
-    let Some(rest) = text.strip_prefix('.') else {
+    let Some(rest) = text.strip_prefix(['.', ',']) else {
         return Some((0, text));
     };
     let end = rest.find(|c: char| !c.is_ascii_digit())?;
@@ -98,7 +95,7 @@ fn offset_seconds(zone: &str) -> Option<i64> {
     };
     let (hours, minutes) = rest.split_once(':')?;
     let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
-    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+    (hours <= 24 && minutes <= 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
 /// A number of exactly `width` digits.
