@@ -57,17 +57,11 @@ pub fn run(options: &Options) -> Result<()> {
     if data.exists() {
         std::fs::remove_dir_all(&data)?;
     }
-    let server = Server::start(
-        &data,
-        &[
-            "--upstream",
-            SCRIPTS_PROXY,
-            "--sumdb",
-            &options.sumdb,
-            "--no-sumdb",
-            SCRIPTS_NO_SUMDB,
-        ],
-    )?;
+    let settings = [
+        ("MODKEEP_SUMDB", options.sumdb.as_str()),
+        ("MODKEEP_NO_SUMDB", SCRIPTS_NO_SUMDB),
+    ];
+    let server = Server::start_with(&data, SCRIPTS_PROXY, &settings)?;
     println!("modkeep at {}", server.url);
     let done = sh::run(
         sh::command("python3")

@@ -26,16 +26,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the release build with these arguments after `serve --listen 127.0.0.1:0`; its log
-    /// goes to a file beside the data.
-    pub fn start(data: &Path, args: &[&str]) -> Result<Self> {
+    /// Starts the release build on a free port, without a checksum database: generated modules are
+    /// in none. Its log goes to a file beside the data.
+    pub fn start(data: &Path, upstream: &str) -> Result<Self> {
+        Self::start_with(data, upstream, &[("MODKEEP_SUMDB", "off")])
+    }
+
+    /// The same with these settings, as environment variables.
+    pub fn start_with(data: &Path, upstream: &str, settings: &[(&str, &str)]) -> Result<Self> {
         std::fs::create_dir_all(data)?;
         let log = std::fs::File::create(data.with_extension("log"))?;
         let mut command = sh::command(binary());
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
-            .args(args)
+            .args(["--upstream", upstream])
+            .envs(settings.iter().copied())
             .current_dir(data)
             .env("HOME", data)
             .stderr(log);

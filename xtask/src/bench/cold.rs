@@ -28,7 +28,7 @@ fn one(bench: &mut Bench, name: &str, bytes: usize, behaviour: Behaviour) -> Res
     let rounds = if bench.quick { 1 } else { 5 };
     for _ in 0..rounds {
         let data = bench.work.join("cold");
-        let server = Server::start(&data, &["--upstream", &upstream.url(), "--sumdb", "off"])?;
+        let server = Server::start(&data, &upstream.url())?;
         let through = http::timed(server.address()?, PATH)?;
         server.stop()?;
         std::fs::remove_dir_all(&data)?;

@@ -130,7 +130,7 @@ fn fresh(data: &Path, upstream: &Upstream) -> Result<Server> {
     if data.exists() {
         std::fs::remove_dir_all(data)?;
     }
-    Server::start(data, &["--upstream", &upstream.url(), "--sumdb", "off"])
+    Server::start(data, &upstream.url())
 }
 
 impl Work<'_> {

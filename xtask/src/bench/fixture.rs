@@ -38,10 +38,7 @@ impl Fixture {
         let paths: Vec<String> = tree.iter().map(|(path, _)| path.to_owned()).collect();
         drop(tree);
         let upstream = Upstream::start_blocking(root.as_path())?;
-        let modkeep = Server::start(
-            &work.join("warm"),
-            &["--upstream", &upstream.url(), "--sumdb", "off"],
-        )?;
+        let modkeep = Server::start(&work.join("warm"), &upstream.url())?;
         let nginx = Nginx::start(work, &root)?;
         // Twice: the second time everything is a hit and lies where hits are served from.
         for _ in 0..2 {

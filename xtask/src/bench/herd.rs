@@ -18,10 +18,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let upstream = Upstream::start_blocking(tree)?;
     // Long enough that all of them ask before the first is answered.
     upstream.set(Behaviour::new().latency(Duration::from_millis(200)));
-    let server = Server::start(
-        &bench.work.join("herd"),
-        &["--upstream", &upstream.url(), "--sumdb", "off"],
-    )?;
+    let server = Server::start(&bench.work.join("herd"), &upstream.url())?;
     let address = server.address()?;
     let barrier = Barrier::new(CLIENTS);
     std::thread::scope(|scope| {

@@ -48,7 +48,7 @@ fn row(bench: &mut Bench, work: &str, ms: f64) {
 }
 
 fn start(data: &Path, upstream: &str) -> Result<f64> {
-    let server = Server::start(data, &["--upstream", upstream, "--sumdb", "off"])?;
+    let server = Server::start(data, upstream)?;
     let took = server.ready_after.as_secs_f64() * 1e3;
     server.stop()?;
     Ok(took)
@@ -68,7 +68,7 @@ fn fill(data: &Path, versions: usize) -> Result<()> {
         .filter(|path| path.contains("/@v/v"))
         .collect();
     let upstream = Upstream::start_blocking(tree)?;
-    let server = Server::start(data, &["--upstream", &upstream.url(), "--sumdb", "off"])?;
+    let server = Server::start(data, &upstream.url())?;
     let begun = std::time::Instant::now();
     http::get_all(&server.url, paths)?;
     println!(

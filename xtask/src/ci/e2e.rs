@@ -23,10 +23,7 @@ pub fn run() -> Result<Notes> {
     }
     let project = tree::project(MODULES)?;
     let upstream = Upstream::start_blocking(project.tree.clone())?;
-    let server = Server::start(
-        &work.join("data"),
-        &["--upstream", &upstream.url(), "--sumdb", "off"],
-    )?;
+    let server = Server::start(&work.join("data"), &upstream.url())?;
     let cold = sums(&work.join("cold"), &project.go_mod, &server.url)?;
     upstream.stop();
     let alone = sums(&work.join("alone"), &project.go_mod, &server.url)?;
