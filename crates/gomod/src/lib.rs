@@ -9,9 +9,12 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod escape;
+pub mod gosum;
 pub mod govcs;
+pub mod h1;
 pub mod info;
 pub mod list;
+pub mod modfile;
 pub mod path;
 pub mod pattern;
 pub mod pseudo;
@@ -21,3 +24,4 @@ pub mod semver;
 pub mod time;
 pub mod unicode;
 pub mod version;
+pub mod zip;

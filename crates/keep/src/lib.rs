@@ -1,1 +1,29 @@
-//! keep
+//! The use cases of modkeep, one file each.
+//!
+//! `serve` decides where a request is answered from; `small`, `zip` and `answers` are the three
+//! kinds of miss; `flight` makes many askers one fetch; `ahead` fetches what a go command will ask
+//! next; `purge` forgets. Nothing here knows HTTP serving, and nothing here touches a disk or a
+//! socket but through `store` and `upstream`.
+#![warn(clippy::disallowed_methods)]
+
+mod ahead;
+mod answers;
+mod counters;
+mod fetch;
+mod flight;
+mod intake;
+mod purge;
+mod refusal;
+mod reply;
+mod serve;
+mod small;
+mod state;
+mod sumdb;
+mod zip;
+
+pub use counters::{Counter, Counters};
+pub use fetch::{Fetched, Query, QueryError};
+pub use refusal::{Blame, Refusal};
+pub use reply::{Content, Lifetime, Media, Origin, Reply, Small};
+pub use serve::{Keep, Settings};
+pub use state::{Report, VersionReport};

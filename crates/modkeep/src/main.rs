@@ -1,2 +1,22 @@
-//! The modkeep command.
-fn main() {}
+//! The modkeep command: argv, settings, wiring.
+
+mod boot;
+mod cli;
+mod config;
+mod exit;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let matches = cli::command().get_matches();
+    let done = match matches.subcommand() {
+        Some(("serve", args)) => cli::serve::run(args),
+        Some(("fetch", args)) => cli::fetch::run(args),
+        Some(("purge", args)) => cli::purge::run(args),
+        Some(("config", args)) => cli::config::run(args),
+        Some(("completions", args)) => cli::meta::completions(args),
+        Some(("man", _)) => cli::meta::man(),
+        _ => Ok(ExitCode::from(2)),
+    };
+    done.unwrap_or_else(exit::Failed::report)
+}

@@ -1,0 +1,109 @@
+//! What is known of the keep's own state, for readiness, metrics and people.
+
+use crate::serve::Keep;
+use gomod::h1::H1;
+use gomod::version::ModuleVersion;
+use serde::Serialize;
+use store::{FileKey, Kind};
+use upstream::{Calls, Status};
+
+/// Whether the keep can do its work.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Why the store takes no writes, if so.
+    pub store: Result<(), String>,
+    /// Each upstream's health.
+    pub upstreams: Vec<Status>,
+}
+
+/// What is kept of a version.
+#[derive(Clone, Debug, Serialize)]
+pub struct VersionReport {
+    /// The module path.
+    pub module: String,
+    /// The version.
+    pub version: String,
+    /// Its files.
+    pub files: Vec<FileReport>,
+}
+
+/// What is kept of one file.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileReport {
+    /// `.info`, `.mod` or `.zip`.
+    pub file: &'static str,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
+    /// The go.sum hash, for `.mod` and `.zip`.
+    pub h1: Option<String>,
+    /// Who gave it.
+    pub source: String,
+    /// When, in Unix seconds.
+    pub fetched: i64,
+    /// Something a person should know.
+    pub note: Option<String>,
+}
+
+impl Keep {
+    /// Looks at the store and the upstreams. Blocks on the disk.
+    pub fn report(&self) -> Report {
+        let store = self.inner.store.probe().map_err(|e| e.to_string());
+        Report {
+            store,
+            upstreams: self.inner.chain.status(),
+        }
+    }
+
+    /// The calls made to each upstream.
+    pub fn upstream_calls(&self) -> Vec<Calls> {
+        self.inner.chain.calls()
+    }
+
+    /// Each upstream's health.
+    pub fn upstream_status(&self) -> Vec<Status> {
+        self.inner.chain.status()
+    }
+
+    /// Fetches under way: small files and zips.
+    pub fn flights(&self) -> (usize, usize) {
+        (self.inner.small_flights.len(), self.inner.zip_flights.len())
+    }
+
+    /// Number of kept files and their bytes. Blocks on the disk.
+    pub fn totals(&self) -> Option<(u64, u64)> {
+        self.inner.store.totals().ok()
+    }
+
+    /// What is kept of a version. Blocks on the disk.
+    pub fn version_report(
+        &self,
+        version: &ModuleVersion,
+    ) -> Result<VersionReport, store::StoreError> {
+        let mut files = Vec::new();
+        for kind in [Kind::Info, Kind::Mod, Kind::Zip] {
+            let key = FileKey {
+                module: version.path().clone(),
+                version: version.version().clone(),
+                kind,
+            };
+            if let Some(meta) = self.inner.store.meta(&key)? {
+                files.push(FileReport {
+                    file: kind.suffix(),
+                    size: meta.size,
+                    sha256: meta.sha256.iter().map(|b| format!("{b:02x}")).collect(),
+                    h1: meta.h1.map(|h| H1(h).to_string()),
+                    source: meta.source,
+                    fetched: meta.fetched,
+                    note: meta.note,
+                });
+            }
+        }
+        Ok(VersionReport {
+            module: version.path().to_string(),
+            version: version.version().to_string(),
+            files,
+        })
+    }
+}

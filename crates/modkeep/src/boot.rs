@@ -1,0 +1,47 @@
+//! Builds the graph once: settings -> store, client, chain -> keep.
+
+use crate::config::Typed;
+use crate::exit::Failed;
+use keep::Keep;
+use server::AccessFormat;
+use std::io::IsTerminal;
+use std::sync::Once;
+use store::Store;
+use tracing_subscriber::EnvFilter;
+use upstream::{Chain, Net};
+
+/// Opens the store and builds the keep over it.
+pub fn keep(settings: &Typed) -> Result<Keep, Failed> {
+    let store = Store::open(&settings.data).map_err(Failed::unknown)?;
+    let net = Net::new(&settings.net).map_err(Failed::usage)?;
+    let chain = Chain::new(net.clone(), settings.upstream.clone(), settings.patience);
+    let private = Chain::new(net, Keep::private_upstreams(), settings.patience);
+    Ok(Keep::new(settings.keep.clone(), store, chain, private))
+}
+
+/// Starts the event log on standard error.
+pub fn event_log(settings: &Typed) -> Result<(), Failed> {
+    let filter = EnvFilter::try_new(&settings.log_level)
+        .map_err(|e| Failed::usage(format!("--log-level {:?}: {e}", settings.log_level)))?;
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(!plain)
+            .with_writer(std::io::stderr);
+        match settings.log_format {
+            AccessFormat::Text => log.with_target(false).init(),
+            AccessFormat::Json => log.json().flatten_event(true).init(),
+        }
+    });
+    Ok(())
+}
+
+/// The runtime that everything runs on.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failed::unknown)
+}

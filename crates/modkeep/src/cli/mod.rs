@@ -1,0 +1,68 @@
+//! The command line, one file for each verb.
+
+pub mod config;
+pub mod fetch;
+pub mod meta;
+pub mod purge;
+pub mod serve;
+
+use crate::config::{ConfigFile, Typed, Values, add_flags, collect, find};
+use crate::exit::Failed;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+/// The whole command line.
+pub fn command() -> Command {
+    Command::new("modkeep")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Stands between Go developers and everything they depend on")
+        .after_help("The usual call:\n  modkeep serve\n  go env -w GOPROXY=http://127.0.0.1:8080")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(serve::command())
+        .subcommand(fetch::command())
+        .subcommand(purge::command())
+        .subcommand(config::command())
+        .subcommands(meta::commands())
+}
+
+/// The `--json` flag.
+fn json_flag() -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Print one JSON document on standard output")
+}
+
+/// The `--server` flag.
+fn server_flag() -> Arg {
+    Arg::new("server")
+        .long("server")
+        .value_name("URL")
+        .help("Do it through a running modkeep at this address")
+}
+
+/// Settings flags for a command that opens the store itself.
+fn with_settings(command: Command, server: bool) -> Command {
+    add_flags(command, server)
+}
+
+/// All values from all sources.
+fn values(args: &ArgMatches) -> Result<Values, Failed> {
+    let named = args.get_one::<String>("config").map(String::as_str);
+    let file = find(named).map(|path| ConfigFile::read(&path)).transpose();
+    let file = file.map_err(Failed::usage)?;
+    collect(args, file.as_ref()).map_err(|problems| Failed::usage(lines(&problems)))
+}
+
+/// All settings, typed.
+fn settings(args: &ArgMatches) -> Result<Typed, Failed> {
+    Typed::from_values(&values(args)?).map_err(|problems| Failed::usage(lines(&problems)))
+}
+
+fn lines(problems: &[crate::config::Problem]) -> String {
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\nmodkeep: ")
+}

@@ -1,0 +1,287 @@
+//! Text becomes typed settings here, once; all mistakes are reported together.
+
+use super::{Origin, Values, env_name};
+use gomod::pattern::Patterns;
+use server::{AccessFormat, Address};
+use std::path::PathBuf;
+use std::time::Duration;
+use upstream::{NetSettings, Patience, ProxyList};
+
+/// Something wrong in the settings.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// Flag, variable, or file with line and column.
+    pub place: String,
+    /// What is wrong and what was meant.
+    pub what: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessTarget {
+    Off,
+    Stderr,
+    File(PathBuf),
+}
+
+/// All settings, typed.
+#[derive(Debug)]
+pub struct Typed {
+    pub data: PathBuf,
+    pub upstream: ProxyList,
+    pub net: NetSettings,
+    pub patience: Patience,
+    pub keep: keep::Settings,
+    pub server: server::Settings,
+    pub access: AccessTarget,
+    pub log_format: AccessFormat,
+    pub log_level: String,
+}
+
+/// Collects problems while values are read.
+struct Reader<'a> {
+    values: &'a Values,
+    problems: Vec<Problem>,
+}
+
+impl Typed {
+    /// Reads all values.
+    pub fn from_values(values: &Values) -> Result<Self, Vec<Problem>> {
+        let mut r = Reader {
+            values,
+            problems: Vec::new(),
+        };
+        let keep = r.keep();
+        let server = r.server();
+        let patience = Patience {
+            answer: r.time("upstream-timeout"),
+            crawl: r.time("crawl-time"),
+            crawl_bytes: r.time("crawl-time").as_secs().max(1) << 10,
+            ..Patience::default()
+        };
+        let upstream = r.parse("upstream", |t| {
+            ProxyList::parse(t).map_err(|e| e.to_string())
+        });
+        let log_format = r.choice(
+            "log-format",
+            &[("text", AccessFormat::Text), ("json", AccessFormat::Json)],
+        );
+        let net = NetSettings {
+            ca_files: values.many("ca").iter().map(PathBuf::from).collect(),
+            ..NetSettings::default()
+        };
+        let data = match values.one("data") {
+            "" => default_data(),
+            dir => Some(dir.into()),
+        };
+        if data.is_none() {
+            r.problem(
+                "data",
+                "no home directory to keep things in; give --data DIR".into(),
+            );
+        }
+        let access = match values.one("access-log") {
+            "off" | "" => AccessTarget::Off,
+            "-" => AccessTarget::Stderr,
+            file => AccessTarget::File(file.into()),
+        };
+        let log_level = values.one("log-level").to_owned();
+        match (
+            r.problems.is_empty(),
+            upstream,
+            keep,
+            server,
+            log_format,
+            data,
+        ) {
+            (true, Some(upstream), Some(keep), Some(server), Some(log_format), Some(data)) => {
+                Ok(Self {
+                    data,
+                    upstream,
+                    net,
+                    patience,
+                    keep,
+                    server,
+                    access,
+                    log_format,
+                    log_level,
+                })
+            }
+            _ => Err(r.problems),
+        }
+    }
+}
+
+impl Reader<'_> {
+    fn keep(&mut self) -> Option<keep::Settings> {
+        let private = self.parse("private", patterns);
+        let look_ahead = self.choice("look-ahead", &[("on", true), ("off", false)]);
+        let memory = self.parse("memory", size);
+        Some(keep::Settings {
+            private: private?,
+            offline: self.values.on("offline"),
+            look_ahead: look_ahead?,
+            fresh: self.time("fresh"),
+            not_found: self.time("not-found"),
+            answer: self.time("answer-timeout"),
+            memory: memory?,
+        })
+    }
+
+    fn server(&mut self) -> Option<server::Settings> {
+        let mut listen = Vec::new();
+        for text in self.values.many("listen") {
+            match text.parse::<Address>() {
+                Ok(address) => listen.push(address),
+                Err(what) => self.problem("listen", what),
+            }
+        }
+        let tls = match (self.values.one("tls-cert"), self.values.one("tls-key")) {
+            ("", "") => None,
+            (cert, key) if !cert.is_empty() && !key.is_empty() => Some((cert.into(), key.into())),
+            _ => {
+                self.problem("tls-cert", "--tls-cert and --tls-key go together".into());
+                None
+            }
+        };
+        let prefix = self.parse("prefix", |t| {
+            match t.starts_with('/') && !t.contains(['?', '#', ' ']) {
+                true => Ok(t.to_owned()),
+                false => Err(format!("{t:?} is no base path; it looks like /go")),
+            }
+        });
+        let admin_token = match self.values.one("admin-token-file") {
+            "" => None,
+            file => self.token(file),
+        };
+        Some(server::Settings {
+            listen,
+            tls,
+            prefix: prefix?,
+            connections: self.parse("connections", |t| {
+                t.parse::<usize>()
+                    .ok()
+                    .filter(|n| *n > 0)
+                    .ok_or_else(|| format!("{t:?} is no number above 0"))
+            })?,
+            grace: self.time("grace"),
+            admin_token,
+            ..server::Settings::default()
+        })
+    }
+
+    fn token(&mut self, file: &str) -> Option<String> {
+        match std::fs::read_to_string(file) {
+            Ok(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+            Ok(_) => {
+                self.problem("admin-token-file", format!("{file} is empty"));
+                None
+            }
+            Err(e) => {
+                self.problem("admin-token-file", format!("{file}: {e}"));
+                None
+            }
+        }
+    }
+
+    fn time(&mut self, name: &'static str) -> Duration {
+        self.parse(name, duration).unwrap_or_default()
+    }
+
+    fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<&str> = choices.iter().map(|(n, _)| *n).collect();
+        self.parse(name, |text| {
+            let found = choices.iter().find(|(n, _)| *n == text).map(|(_, v)| *v);
+            found.ok_or_else(|| format!("{text:?} is none of {}", names.join(", ")))
+        })
+    }
+
+    fn parse<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match parse(self.values.one(name)) {
+            Ok(value) => Some(value),
+            Err(what) => {
+                self.problem(name, what);
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, name: &'static str, what: String) {
+        let place = match self.values.0.get(name).map(|v| &v.origin) {
+            Some(Origin::File { path, line, column }) => {
+                format!("{}:{line}:{column}", path.display())
+            }
+            Some(Origin::Environment(_)) => env_name(name),
+            _ => format!("--{name}"),
+        };
+        self.problems.push(Problem { place, what });
+    }
+}
+
+/// The go command passes over a malformed pattern; here it would name a private module to a public
+/// server, so it is a mistake.
+fn patterns(text: &str) -> Result<Patterns, String> {
+    let patterns = Patterns::parse(text).map_err(|e| e.to_string())?;
+    match patterns.warnings().first() {
+        Some(warning) => Err(warning.clone()),
+        None => Ok(patterns),
+    }
+}
+
+/// `1m`, `30s`, `500ms`, `2h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time; it looks like 500ms, 30s, 5m or 2h");
+    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let number: u64 = text[..split].parse().map_err(|_| wrong())?;
+    let millis = match &text[split..] {
+        "ms" => Some(number),
+        "s" => number.checked_mul(1000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        _ => None,
+    };
+    // A year: beyond, sums of times could overflow.
+    millis
+        .filter(|m| *m <= 31_536_000_000)
+        .map(Duration::from_millis)
+        .ok_or_else(wrong)
+}
+
+/// `24MiB`, `512KiB`, `1GiB`, or plain bytes.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size; it looks like 24MiB");
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let number: u64 = text[..split].parse().map_err(|_| wrong())?;
+    let shift = match &text[split..] {
+        "" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+fn default_data() -> Option<PathBuf> {
+    let base = std::env::var_os("XDG_DATA_HOME")
+        .filter(|v| !v.is_empty())
+        .map(PathBuf::from);
+    let home = || {
+        std::env::var_os("HOME")
+            .filter(|v| !v.is_empty())
+            .map(|h| PathBuf::from(h).join(".local/share"))
+    };
+    base.or_else(home).map(|dir| dir.join("modkeep"))
+}

@@ -1,0 +1,85 @@
+//! The one place where blame becomes a status, and where the text for the go command is shaped.
+
+use keep::{Blame, Refusal};
+
+/// What the go command shows of an error: at most 8 lines and 648 bytes, up to the first blank line.
+const SHOWN_LINES: usize = 8;
+const SHOWN_BYTES: usize = 648;
+
+/// The status that a refusal is answered with.
+pub(crate) fn status(blame: Blame) -> u16 {
+    match blame {
+        Blame::Malformed => 400,
+        Blame::Absent => 404,
+        Blame::Gone => 410,
+        Blame::Denied(status) => status,
+        Blame::Busy => 503,
+        Blame::Upstream => 502,
+        Blame::Slow => 504,
+        Blame::Unsupported => 501,
+        Blame::Ours => 500,
+    }
+}
+
+/// How long a cache may hold a refusal, in seconds: only proved absence, and only briefly.
+pub(crate) fn cacheable_secs(blame: Blame) -> Option<u64> {
+    match blame {
+        Blame::Absent | Blame::Gone => Some(60),
+        Blame::Malformed
+        | Blame::Denied(_)
+        | Blame::Busy
+        | Blame::Upstream
+        | Blame::Slow
+        | Blame::Unsupported
+        | Blame::Ours => None,
+    }
+}
+
+/// The text of a refusal. Proved absence is the upstream's own text, handed on; everything else is
+/// made to fit what the go command shows.
+pub(crate) fn text(refusal: &Refusal) -> String {
+    match refusal.blame {
+        Blame::Absent | Blame::Gone => refusal.text.clone(),
+        _ => fit(&refusal.text),
+    }
+}
+
+fn fit(text: &str) -> String {
+    let lines = text
+        .lines()
+        .filter(|l| !l.trim().is_empty())
+        .take(SHOWN_LINES);
+    let mut out = String::new();
+    for line in lines {
+        let printable: String = line
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        let room = SHOWN_BYTES.saturating_sub(out.len() + 1);
+        let cut = printable
+            .char_indices()
+            .map(|(i, c)| i + c.len_utf8())
+            .take_while(|end| *end <= room)
+            .last();
+        out.push_str(&printable[..cut.unwrap_or(0)]);
+        out.push('\n');
+        if cut.unwrap_or(0) < printable.len() {
+            break;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_fits_what_the_go_command_shows() {
+        let long = format!("a@v1: x\n\n{}\n{}", "é".repeat(500), "b\n".repeat(20));
+        let fitted = fit(&long);
+        assert!(fitted.len() <= SHOWN_BYTES, "{}", fitted.len());
+        assert!(!fitted.contains("\n\n"));
+        assert!(fit(&"x\n".repeat(20)).lines().count() == SHOWN_LINES);
+    }
+}
