@@ -10,6 +10,7 @@ use crate::proxies::show;
 use reqwest::header::{ACCEPT_ENCODING, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 use url::{Host, Url};
@@ -42,11 +43,21 @@ impl Default for NetSettings {
 }
 
 /// The HTTP client.
+///
+/// Reading the system's certificates takes tens of milliseconds, so the connections' side is built
+/// beside the start of the rest, not before it.
 #[derive(Clone, Debug)]
 pub struct Net {
-    named: Client,
-    public: Client,
-    netrc: std::sync::Arc<Netrc>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    connect_timeout: Duration,
+    extra: Vec<Certificate>,
+    named: OnceLock<Result<Client, String>>,
+    public: OnceLock<Result<Client, String>>,
+    netrc: Netrc,
 }
 
 /// Why the client cannot be built.
@@ -75,41 +86,28 @@ pub enum Encoding {
 }
 
 impl Net {
-    /// Builds the client.
+    /// A client by these settings. Certificate files are read now, the system's in the background.
     pub fn new(settings: &NetSettings) -> Result<Self, NetError> {
         let mut extra = Vec::new();
         for path in &settings.ca_files {
             extra.extend(read_ca(path)?);
         }
-        let build = |public_only: bool| -> Result<Client, NetError> {
-            let builder = || {
-                let b = ClientBuilder::new()
-                    .user_agent(concat!("modkeep/", env!("CARGO_PKG_VERSION")))
-                    .redirect(redirect::Policy::none())
-                    .connect_timeout(settings.connect_timeout)
-                    .pool_max_idle_per_host(IDLE_CONNECTIONS)
-                    .pool_idle_timeout(Duration::from_secs(90))
-                    .tcp_keepalive(Duration::from_secs(30))
-                    .http2_adaptive_window(true);
-                if public_only {
-                    b.dns_resolver(PublicOnly::from_env())
-                } else {
-                    b
-                }
-            };
-            let first = builder().tls_certs_merge(extra.clone()).build();
-            first
-                .or_else(|_| {
-                    // A machine without any certificate store: only the given certificates count.
-                    builder().tls_certs_only(extra.clone()).build()
-                })
-                .map_err(|e| NetError::Client(causes(e)))
-        };
-        Ok(Self {
-            named: build(false)?,
-            public: build(true)?,
-            netrc: std::sync::Arc::new(Netrc::load()),
-        })
+        let inner = Arc::new(Inner {
+            connect_timeout: settings.connect_timeout,
+            extra,
+            named: OnceLock::new(),
+            public: OnceLock::new(),
+            netrc: Netrc::load(),
+        });
+        let warming = Arc::clone(&inner);
+        // Without the thread the first request builds what it needs.
+        let _ = std::thread::Builder::new()
+            .name("certificates".into())
+            .spawn(move || {
+                let _ = warming.client(false);
+                let _ = warming.client(true);
+            });
+        Ok(Self { inner })
     }
 
     /// GETs a URL. `named` is the host that the settings name: it may have any address, every other
@@ -159,7 +157,7 @@ impl Net {
         if !is_named {
             check_public_literal(url)?;
         }
-        let client = if is_named { &self.named } else { &self.public };
+        let client = self.inner.client(!is_named).map_err(Failure::Failed)?;
         let mut bare = url.clone();
         // Only fails for URLs that cannot carry credentials.
         let _ = bare.set_username("");
@@ -200,9 +198,45 @@ impl Net {
             let plain = |s: &str| percent_decode(s);
             return Some((plain(url.username()), plain(url.password().unwrap_or(""))));
         }
-        self.netrc
+        self.inner
+            .netrc
             .find(url)
             .map(|(l, p)| (l.to_owned(), p.to_owned()))
+    }
+}
+
+impl Inner {
+    fn client(&self, public_only: bool) -> Result<&Client, String> {
+        let slot = if public_only {
+            &self.public
+        } else {
+            &self.named
+        };
+        slot.get_or_init(|| self.build(public_only))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    fn build(&self, public_only: bool) -> Result<Client, String> {
+        let builder = || {
+            let builder = ClientBuilder::new()
+                .user_agent(concat!("modkeep/", env!("CARGO_PKG_VERSION")))
+                .redirect(redirect::Policy::none())
+                .connect_timeout(self.connect_timeout)
+                .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                .pool_idle_timeout(Duration::from_secs(90))
+                .tcp_keepalive(Duration::from_secs(30))
+                .http2_adaptive_window(true);
+            if public_only {
+                builder.dns_resolver(PublicOnly::from_env())
+            } else {
+                builder
+            }
+        };
+        let first = builder().tls_certs_merge(self.extra.clone()).build();
+        // A machine without any certificate store: only the given certificates count.
+        let built = first.or_else(|_| builder().tls_certs_only(self.extra.clone()).build());
+        built.map_err(|e| format!("HTTP client: {}", causes(e)))
     }
 }
 
