@@ -1,0 +1,11 @@
+//! modkeep driven from outside, as its users drive it: the real binary, real sockets, real signals,
+//! and an upstream that is as slow, broken or dishonest as a test needs.
+//!
+//! One binary with a module for each subject, so that it links once. Nothing here looks inside
+//! modkeep: what is shown is shown by answers, logs, metrics, exit statuses, and by what the
+//! upstream was asked.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+mod protocol;
