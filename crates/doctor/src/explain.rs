@@ -53,11 +53,17 @@ pub struct Report {
 /// which the last [`TEXT_BYTES_MAX`] bytes are read. A text without a known failure gives an
 /// empty report.
 pub fn explain(text: &str, env: &Env) -> Report {
+    explain_with(text, env, |cause| cause.reports)
+}
+
+/// As [`explain`], with another count of reports per cause: a measurement leaves out the counts
+/// that came from the cases it measures.
+pub fn explain_with(text: &str, env: &Env, reports: impl Fn(&Cause) -> u32) -> Report {
     let text = clean(text);
     let env = env.with_text(&text);
     let blocks = split::blocks(&text);
     Report {
-        findings: rank::findings(&text, &blocks, &env),
+        findings: rank::findings(&text, &blocks, &env, &reports),
     }
 }
 

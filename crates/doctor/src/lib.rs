@@ -14,4 +14,4 @@ pub mod explain;
 pub mod render;
 
 pub use cause::{Cause, Lang};
-pub use explain::{Env, Finding, Report, explain};
+pub use explain::{Env, Finding, Report, explain, explain_with};

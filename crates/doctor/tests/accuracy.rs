@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use doctor::{Env, cause, explain};
+use doctor::{Cause, Env, cause, explain, explain_with};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -65,12 +65,16 @@ fn wordings() -> Vec<Case> {
     cases(include_str!("cases/wordings.jsonl"))
 }
 
-fn labels(case: &Case, output: &str) -> Vec<String> {
-    let mut env = Env::parse(case.env.as_deref().unwrap_or_default());
-    if let Some(command) = &case.command {
-        env = env.with_command(command);
+fn env(case: &Case) -> Env {
+    let env = Env::parse(case.env.as_deref().unwrap_or_default());
+    match &case.command {
+        Some(command) => env.with_command(command),
+        None => env,
     }
-    let report = explain(output, &env);
+}
+
+fn labels(case: &Case, output: &str) -> Vec<String> {
+    let report = explain(output, &env(case));
     report
         .findings
         .iter()
@@ -124,12 +128,47 @@ fn measure(name: &str, cases: &[Case], first_floor: f64, three_floor: f64) {
 
 #[test]
 fn failures_that_users_posted_are_named() {
-    measure("public", &public(), 75.0, 92.0);
+    measure("public", &public(), 90.0, 96.0);
 }
 
 #[test]
 fn injected_faults_are_named() {
-    measure("lab", &lab(), 75.0, 92.0);
+    measure("lab", &lab(), 88.0, 93.0);
+}
+
+/// The counts of reports behind the order of equals come from the same threads as the public
+/// cases. Here each family is measured without its own counts.
+#[test]
+fn a_family_is_named_without_the_counts_of_its_own_reports() {
+    let mut all = Tally::default();
+    let cases = public();
+    let families: std::collections::BTreeSet<&str> =
+        cause::all().iter().map(|c| c.family.as_str()).collect();
+    for family in families {
+        let mut tally = Tally::default();
+        let of_family = |c: &&Case| cause::find(&c.accept[0]).is_some_and(|c| c.family == family);
+        for case in cases.iter().filter(of_family) {
+            let reports = |c: &Cause| if c.family == family { 0 } else { c.reports };
+            let report = explain_with(&case.output, &env(case), reports);
+            let labels = report.findings.iter().map(|f| &f.cause.label);
+            let rank = labels.clone().position(|label| case.accept.contains(label));
+            tally.add(rank);
+            all.add(rank);
+        }
+        println!(
+            "  without {family:<12} {:>3} cases, first {:>5.1} %, first three {:>5.1} %",
+            tally.cases,
+            tally.first_percent(),
+            tally.three_percent()
+        );
+    }
+    println!(
+        "leave one family out: first {:.1} %, first three {:.1} %",
+        all.first_percent(),
+        all.three_percent()
+    );
+    assert!(all.first_percent() >= 75.0);
+    assert!(all.three_percent() >= 92.0);
 }
 
 type Disguise = fn(&str) -> String;
@@ -184,5 +223,5 @@ fn broken(line: &str, width: usize) -> String {
 
 #[test]
 fn wordings_of_all_releases_are_understood() {
-    measure("wordings", &wordings(), 90.0, 97.0);
+    measure("wordings", &wordings(), 95.0, 98.0);
 }

@@ -40,7 +40,10 @@ pub fn facts(text: &str, subject: &Subject, env: &Env) -> BTreeSet<Fact> {
 /// The host that the code comes from: git's own words first, else the module path.
 fn module_host(text: &str, subject: &Subject) -> Option<String> {
     static ASKED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"(?:for|access|repository) '?(?:https?|ssh)://(?:[^/@\s]+@)?([^/'\s:]+)").ok()
+        Regex::new(
+            r"(?:for|access|repository|读取|访问) '?(?:https?|ssh)://(?:[^/@\s]+@)?([^/'\s:]+)",
+        )
+        .ok()
     });
     let asked = ASKED.as_ref().and_then(|re| re.captures(text));
     let asked = asked.and_then(|found| Some(found.get(1)?.as_str().to_owned()));

@@ -25,15 +25,28 @@ const SCORE_SURE: f64 = 95.0;
 /// Findings of one failure, and of one text.
 const PER_FAILURE_MAX: usize = 6;
 const PER_TEXT_MAX: usize = 12;
+/// The end of the whole text that conditions on "anywhere" read; keeps the work per block small.
+const WHOLE_BYTES_MAX: usize = 64 * 1024;
 const EVIDENCE_LINES_MAX: usize = 4;
 const EVIDENCE_CHARS_MAX: usize = 300;
 
 /// How strongly reports of a cause count between equals: 15 reports give 8 points, one gives 2.
 const PRIOR: f64 = 2.0;
 
+/// How often a cause was reported.
+type Reports<'a> = dyn Fn(&Cause) -> u32 + 'a;
+
+/// What every block is judged with.
+struct Setting<'a> {
+    whole: &'a str,
+    env: &'a Env,
+    reports: &'a Reports<'a>,
+}
+
 /// One block, ready for conditions.
 struct Scene<'a> {
     block: &'a Block,
+    reports: &'a Reports<'a>,
     whole: &'a str,
     env: &'a Env,
     facts: BTreeSet<Fact>,
@@ -53,12 +66,18 @@ struct Failure {
 }
 
 /// Ranks the causes of all blocks.
-pub fn findings(whole: &str, blocks: &[Block], env: &Env) -> Vec<Finding> {
+pub fn findings(whole: &str, blocks: &[Block], env: &Env, reports: &Reports<'_>) -> Vec<Finding> {
+    let whole = end(whole);
+    let setting = Setting {
+        whole,
+        env,
+        reports,
+    };
     let serious = blocks.iter().filter(|block| !block.chatter);
-    let mut failures = merge(serious.filter_map(|block| failure(whole, block, env)));
+    let mut failures = merge(serious.filter_map(|block| failure(&setting, block)));
     if failures.is_empty() {
         let chatter = blocks.iter().filter(|block| block.chatter);
-        failures = merge(chatter.filter_map(|block| failure(whole, block, env)));
+        failures = merge(chatter.filter_map(|block| failure(&setting, block)));
     }
     failures.sort_by(|a, b| best(b).total_cmp(&best(a)));
     let keep = |(index, f): &(usize, &Failure)| *index == 0 || best(f) >= SCORE_OF_OWN;
@@ -67,14 +86,28 @@ pub fn findings(whole: &str, blocks: &[Block], env: &Env) -> Vec<Finding> {
     arrange(failures)
 }
 
+fn end(text: &str) -> &str {
+    let mut start = text.len().saturating_sub(WHOLE_BYTES_MAX);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
 fn best(failure: &Failure) -> f64 {
     failure.ranked.first().map_or(0.0, |scored| scored.score)
 }
 
-fn failure(whole: &str, block: &Block, env: &Env) -> Option<Failure> {
+fn failure(setting: &Setting<'_>, block: &Block) -> Option<Failure> {
+    let Setting {
+        whole,
+        env,
+        reports,
+    } = *setting;
     let subject = Subject::of(&block.text, &env.goproxy());
     let scene = Scene {
         block,
+        reports,
         whole,
         env,
         facts: facts(&block.text, &subject, env),
@@ -194,7 +227,7 @@ impl Scene<'_> {
                 }
             }
         }
-        scored.score += PRIOR * f64::from(1 + cause.reports).log2();
+        scored.score += PRIOR * f64::from(1 + (self.reports)(cause)).log2();
         Some(scored)
     }
 

@@ -11,7 +11,11 @@ use regex::Regex;
 use super::wrap;
 
 /// Blocks read from the end of a text. A module graph that fails everywhere repeats itself.
-const BLOCKS_MAX: usize = 120;
+const BLOCKS_MAX: usize = 60;
+
+/// Of a longer block the beginning is read: what failed stands there, a list follows. With
+/// [`BLOCKS_MAX`] this bounds what some 300 patterns run over to half a megabyte.
+const BLOCK_BYTES_MAX: usize = 8 * 1024;
 
 const BEGINS: &str = r#"(?x) ^(?:
     (?:go|vgo|goproxy|gopls|hugo|buf|xcaddy):\ | go\ (?:get|install|list|mod|build|run|test|vet|version|env|work)\b
@@ -45,11 +49,12 @@ pub fn blocks(text: &str) -> Vec<Block> {
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let begins = found.is_empty() || (matches(&BEGIN, line) && !announces(previous));
         match found.last_mut() {
-            Some(block) if !begins => {
-                block.push_str(line);
-                block.push('\n');
+            Some(block) if !begins => append(block, line),
+            _ => {
+                let mut block = String::new();
+                append(&mut block, line);
+                found.push(block);
             }
-            _ => found.push(format!("{line}\n")),
         }
         previous = line;
     }
@@ -57,6 +62,17 @@ pub fn blocks(text: &str) -> Vec<Block> {
     found.retain(|block| seen.insert(block.clone()));
     let excess = found.len().saturating_sub(BLOCKS_MAX);
     found.into_iter().skip(excess).map(block).collect()
+}
+
+fn append(block: &mut String, line: &str) {
+    let mut room = BLOCK_BYTES_MAX.saturating_sub(block.len()).min(line.len());
+    while !line.is_char_boundary(room) {
+        room -= 1;
+    }
+    if room > 0 {
+        block.push_str(&line[..room]);
+        block.push('\n');
+    }
 }
 
 static BEGIN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(BEGINS).ok());

@@ -84,7 +84,12 @@ impl Subject {
     }
 
     fn read_module(&mut self, text: &str, patterns: &Patterns) {
-        if let Some(found) = patterns.at.captures_iter(text).last() {
+        // A coordinate right after `//` begins with a server's name.
+        let bare = patterns.at.captures_iter(text).filter(|found| {
+            let start = found.get(0).map_or(0, |whole| whole.start());
+            !text[..start].ends_with('/')
+        });
+        if let Some(found) = bare.last() {
             let module = &found[1];
             self.module = Some(module.to_owned());
             let version = found[2].trim_end_matches(['.', '-', '+']);
