@@ -1,10 +1,12 @@
-//! The blocking end of a zip's download: one thread writes, sums and hashes while bytes arrive.
+//! The blocking end of a zip's download: one thread writes and sums, another unpacks and hashes, while
+//! bytes arrive.
 
 use bytes::Bytes;
 use gomod::version::ModuleVersion;
 use gomod::zip::{Checked, StreamHasher, ZipError};
 use std::io;
-use store::{Sealed, SpoolWriter};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use store::{Content, SpoolWriter};
 use tokio::sync::mpsc;
 
 /// Chunks that may wait for the disk: some hundred KiB.
@@ -29,19 +31,49 @@ pub(crate) enum IntakeError {
 /// A zip that is being written.
 pub(crate) struct Intake {
     writer: SpoolWriter,
-    hasher: StreamHasher,
+    hashing: Hashing,
     /// Position in the current download. Behind the writer's when a download started over after
     /// another was cut: clients have those bytes already, so they must come again unchanged.
     at: u64,
 }
 
+/// The thread that unpacks and hashes. It lags behind by a bounded number of chunks.
+struct Hashing {
+    chunks: SyncSender<Bytes>,
+    done: Receiver<StreamHasher>,
+}
+
+impl Hashing {
+    fn start() -> io::Result<Self> {
+        let (chunks, waiting) = sync_channel::<Bytes>(QUEUE);
+        let (finished, done) = sync_channel(1);
+        std::thread::Builder::new()
+            .name("zip-hasher".into())
+            .spawn(move || {
+                let mut hasher = StreamHasher::default();
+                while let Ok(chunk) = waiting.recv() {
+                    hasher.push(&chunk);
+                }
+                // Nobody waits for the hash of a download that was given up.
+                let _ = finished.send(hasher);
+            })?;
+        Ok(Self { chunks, done })
+    }
+
+    /// The hasher after all chunks. One that lost its thread has seen nothing, and hashes the file.
+    fn finish(self) -> StreamHasher {
+        drop(self.chunks);
+        self.done.recv().unwrap_or_default()
+    }
+}
+
 impl Intake {
-    pub fn new(writer: SpoolWriter) -> Self {
-        Self {
+    pub fn new(writer: SpoolWriter) -> io::Result<Self> {
+        Ok(Self {
             writer,
-            hasher: StreamHasher::default(),
+            hashing: Hashing::start()?,
             at: 0,
-        }
+        })
     }
 
     /// The next download starts at the first byte.
@@ -72,29 +104,54 @@ impl Intake {
             self.at += part.len() as u64;
         }
         if !bytes.is_empty() {
+            // A hasher that is gone is noticed at the end.
+            let _ = self.hashing.chunks.send(bytes.clone());
             self.writer.write(&bytes)?;
-            self.hasher.push(&bytes);
             self.at += bytes.len() as u64;
         }
         Ok(())
     }
 
-    /// Checks the whole zip by the module rules. Blocks for as long as hashing takes.
-    pub fn check(&mut self, version: &ModuleVersion) -> Result<Checked, ZipError> {
-        let hasher = std::mem::take(&mut self.hasher);
-        let file = self.writer.reopen().map_err(ZipError::from)?;
-        hasher.finish(file, self.writer.len(), version)
+    /// Checks the whole zip by the module rules, and makes its bytes durable meanwhile. Blocks for as
+    /// long as both take.
+    pub fn finish(self, version: &ModuleVersion) -> Finished {
+        let Self {
+            mut writer,
+            hashing,
+            at: _,
+        } = self;
+        let (checked, sealed) = std::thread::scope(|scope| {
+            let file = writer.reopen();
+            let size = writer.len();
+            let check = scope.spawn(move || {
+                let hasher = hashing.finish();
+                hasher.finish(
+                    io::BufReader::new(file.map_err(ZipError::from)?),
+                    size,
+                    version,
+                )
+            });
+            let sealed = writer.content();
+            (check.join(), sealed)
+        });
+        let lost = || {
+            Err(ZipError::from(io::Error::other(
+                "the checking thread is gone",
+            )))
+        };
+        Finished {
+            writer,
+            checked: checked.unwrap_or_else(|_| lost()),
+            sealed,
+        }
     }
+}
 
-    /// Makes the bytes durable. Blocks on the disk.
-    pub fn seal(&mut self) -> Result<Sealed, io::Error> {
-        self.writer.seal()
-    }
-
-    /// Lets everybody have the rest.
-    pub fn release(self) {
-        self.writer.release();
-    }
+/// A whole zip: whether it is right, and whether it is durable.
+pub(crate) struct Finished {
+    pub writer: SpoolWriter,
+    pub checked: Result<Checked, ZipError>,
+    pub sealed: io::Result<Content>,
 }
 
 /// A thread that takes chunks until the sender is dropped, then gives the intake back.

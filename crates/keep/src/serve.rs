@@ -44,7 +44,7 @@ impl Default for Settings {
             fresh: Duration::from_secs(60),
             not_found: Duration::from_secs(60),
             answer: Duration::from_secs(30),
-            memory: 24 << 20,
+            memory: 16 << 20,
         }
     }
 }

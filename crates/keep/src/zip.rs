@@ -1,9 +1,9 @@
 //! Zips: streamed to everybody who asks while they arrive, kept when they are whole and right.
 
 use crate::flight::Publisher;
-use crate::intake::{Intake, IntakeError, Pump};
+use crate::intake::{Finished, Intake, IntakeError, Pump};
 use crate::refusal::{Blame, Refusal};
-use crate::reply::{Content, Media, Origin, Reply, Small, etag};
+use crate::reply::{Content as Shown, Media, Origin, Reply, Small, etag};
 use crate::serve::Keep;
 use crate::small::lost;
 use gomod::h1::hash_mod;
@@ -11,7 +11,7 @@ use gomod::request::Request;
 use gomod::version::ModuleVersion;
 use gomod::zip::{Checked, MAX_ZIP_FILE};
 use std::sync::Arc;
-use store::{FileKey, Kept, Kind, NewFile, Spool, StoreError};
+use store::{Content, FileKey, Kept, Kind, NewFile, Spool, StoreError};
 use upstream::{Failure, Found};
 
 /// Zips up to this size are kept in memory like other small files.
@@ -73,7 +73,7 @@ impl Keep {
                     // zip is an error with a text and not a broken connection.
                     if spool.started().await {
                         return Ok(Reply {
-                            content: Content::Growing(spool),
+                            content: Shown::Growing(spool),
                             origin,
                         });
                     }
@@ -88,11 +88,7 @@ impl Keep {
     }
 
     /// A zip from the store; a small one is put into memory.
-    async fn stored_zip(
-        &self,
-        request: &Request,
-        key: &FileKey,
-    ) -> Result<Option<Content>, Refusal> {
+    async fn stored_zip(&self, request: &Request, key: &FileKey) -> Result<Option<Shown>, Refusal> {
         let (keep, wanted, asked) = (self.clone(), key.clone(), request.clone());
         let read = tokio::task::spawn_blocking(move || keep.read_zip(&asked, &wanted));
         match read.await.map_err(|_| lost(request))? {
@@ -105,7 +101,7 @@ impl Keep {
         }
     }
 
-    fn read_zip(&self, request: &Request, key: &FileKey) -> Result<Option<Content>, StoreError> {
+    fn read_zip(&self, request: &Request, key: &FileKey) -> Result<Option<Shown>, StoreError> {
         let public = !self.is_private(&key.module);
         let in_memory = |body, etag: String| {
             let small = Arc::new(Small {
@@ -118,7 +114,7 @@ impl Keep {
             self.inner
                 .memory
                 .insert(request.clone(), Arc::clone(&small));
-            Content::Small(small)
+            Shown::Small(small)
         };
         Ok(match self.inner.store.file(key)? {
             None => None,
@@ -129,7 +125,7 @@ impl Keep {
             Some(Kept::Blob(blob, meta)) => {
                 // Damage at the very start is an error with a text, not a broken connection.
                 blob.open(0, meta.size)?.next_blocking()?;
-                Some(Content::Blob {
+                Some(Shown::Blob {
                     blob,
                     etag: etag(&meta.sha256),
                     public,
@@ -159,40 +155,32 @@ impl Keep {
                 return Err(());
             }
         }
-        let (mut intake, source) = self
+        let (intake, source) = self
             .download(request, key, publisher)
             .await
             .map_err(refuse)?;
         let wanted = version.clone();
-        let checked = tokio::task::spawn_blocking(move || {
-            let checked = intake.check(&wanted);
-            (intake, checked)
-        });
-        let (intake, checked) = checked.await.map_err(|_| refuse(lost(request)))?;
+        let finished = tokio::task::spawn_blocking(move || intake.finish(&wanted));
+        let finished = finished.await.map_err(|_| refuse(lost(request)))?;
+        // The writer lives until the outcome is published: its readers must not see the cut first.
+        let Finished {
+            writer,
+            checked,
+            sealed,
+        } = finished;
         let admitted = match checked {
-            Ok(checked) => self.admit_zip(key, intake, checked, source).await,
+            Ok(checked) => self.admit_zip(key, checked, sealed, source).await,
             Err(wrong) => {
                 self.inner.counters.check_failed.add();
                 tracing::warn!(module.path = %key.module, module.version = %key.version, upstream.name = source, what = %wrong, "refused a zip");
-                // The intake lives until the refusal is published: its readers must not see the cut first.
-                Err((
-                    Refusal::lied(&version.to_string(), &source, wrong),
-                    Some(intake),
-                ))
+                Err(Refusal::lied(&version.to_string(), &source, wrong))
             }
         };
-        match admitted {
-            Ok(intake) => {
-                publisher.publish(ZipStage::Landed(Ok(())));
-                intake.release();
-                Ok(())
-            }
-            Err((refusal, intake)) => {
-                refuse(refusal);
-                drop(intake);
-                Err(())
-            }
+        publisher.publish(ZipStage::Landed(admitted.clone()));
+        if admitted.is_ok() {
+            writer.release();
         }
+        admitted.map_err(drop)
     }
 
     /// Downloads from one upstream after the other, until one is whole.
@@ -257,53 +245,33 @@ impl Keep {
             .await
             .map_err(|_| Refusal::new(Blame::Ours, format!("{subject}: the fetch was lost")))?;
         let (writer, spool) = made.map_err(|e| Refusal::from_store(subject, &e))?;
+        let intake =
+            Intake::new(writer).map_err(|e| Refusal::from_store(subject, &StoreError::Disk(e)))?;
         publisher.publish(ZipStage::Arriving(spool));
-        Ok(Intake::new(writer))
+        Ok(intake)
     }
 
-    /// Makes a checked zip durable and visible.
+    /// Makes a checked zip visible.
     async fn admit_zip(
         &self,
         key: &FileKey,
-        mut intake: Intake,
         checked: Checked,
+        sealed: std::io::Result<Content>,
         source: String,
-    ) -> Result<Intake, (Refusal, Option<Intake>)> {
-        let sealed = tokio::task::spawn_blocking(move || {
-            let sealed = intake.seal();
-            (intake, sealed)
-        });
-        let subject = key.to_string();
-        let Ok((intake, sealed)) = sealed.await else {
-            return Err((
-                Refusal::new(Blame::Ours, format!("{subject}: the fetch was lost")),
-                None,
-            ));
-        };
-        let sealed = match sealed {
-            Ok(sealed) => sealed,
-            Err(e) => {
-                return Err((
-                    Refusal::from_store(&subject, &StoreError::Disk(e)),
-                    Some(intake),
-                ));
-            }
-        };
-        let bytes = sealed.size;
+    ) -> Result<(), Refusal> {
+        let content =
+            sealed.map_err(|e| Refusal::from_store(&key.to_string(), &StoreError::Disk(e)))?;
+        let bytes = content.len();
         let file = NewFile {
             key: key.clone(),
-            content: store::Content::Sealed(sealed),
+            content,
             h1: Some(checked.h1.0),
             source,
             note: self.mod_note(key, checked.go_mod.as_deref()),
         };
-        match self.keep_file(file).await {
-            Ok(()) => {
-                self.inner.counters.kept_bytes.plus(bytes);
-                Ok(intake)
-            }
-            Err(refusal) => Err((refusal, Some(intake))),
-        }
+        self.keep_file(file).await?;
+        self.inner.counters.kept_bytes.plus(bytes);
+        Ok(())
     }
 
     /// A `.mod` that differs from the zip's own `go.mod` is legal (authors, proxies and the go

@@ -254,8 +254,7 @@ impl Acceptor {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(self.settings.head_timeout)
-            .max_buf_size(HEAD_MAX)
-            .pipeline_flush(true);
+            .max_buf_size(HEAD_MAX);
         builder
             .http2()
             .timer(TokioTimer::new())

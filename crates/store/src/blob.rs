@@ -152,10 +152,10 @@ impl BlobReader {
     }
 }
 
-/// Buffers in use again and again: a fresh 128 KiB costs more in page faults than the read itself.
+/// Buffers in use again and again: a fresh block costs more in page faults than the read itself.
 struct Buffers(Mutex<Vec<Vec<u8>>>);
 
-/// Idle buffers kept, 4 MiB in all.
+/// Idle buffers kept, 2 MiB in all.
 const IDLE: usize = 32;
 
 fn buffers() -> &'static Buffers {

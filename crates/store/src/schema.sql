@@ -18,7 +18,7 @@ CREATE INDEX file_blob ON file (sha256) WHERE body IS NULL;
 CREATE TABLE blob (
   sha256 BLOB PRIMARY KEY,
   size   INTEGER NOT NULL,
-  sums   BLOB NOT NULL               -- XXH3-64 of each 128 KiB block
+  sums   BLOB NOT NULL               -- XXH3-64 of each 64 KiB block
 ) WITHOUT ROWID;
 CREATE TABLE answer (                -- what may change: lists, @latest, branch queries
   id       INTEGER PRIMARY KEY,

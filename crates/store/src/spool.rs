@@ -6,6 +6,7 @@
 
 use crate::disk::Disk;
 use crate::sums::Summer;
+use crate::{Content, INLINE_MAX};
 use bytes::Bytes;
 use std::fs::File;
 use std::io;
@@ -209,14 +210,22 @@ impl SpoolWriter {
         File::open(&self.path)
     }
 
+    /// What was written, to be kept: small content is read back and becomes durable with its row,
+    /// bigger content is made durable here. Blocks on the disk.
+    pub fn content(&mut self) -> io::Result<Content> {
+        if self.len <= INLINE_MAX as u64 {
+            let mut bytes = vec![0; self.len as usize];
+            self.read_at(&mut bytes, 0)?;
+            return Ok(Content::Small(bytes.into()));
+        }
+        self.seal().map(Content::Sealed)
+    }
+
     /// Makes the content durable and gives its sums. Blocks on the disk.
-    pub fn seal(&mut self) -> io::Result<Sealed> {
+    pub(crate) fn seal(&mut self) -> io::Result<Sealed> {
         self.disk.sync(&self.file)?;
-        let (sha256, sums, size) = self
-            .summer
-            .take()
-            .ok_or(io::ErrorKind::InvalidInput)?
-            .finish();
+        let summer = self.summer.take().ok_or(io::ErrorKind::InvalidInput)?;
+        let (sha256, sums, size) = summer.finish();
         Ok(Sealed {
             path: self.path.clone(),
             sha256,
@@ -227,7 +236,8 @@ impl SpoolWriter {
 
     /// Lets the last bytes go: the whole is checked and kept.
     pub fn release(mut self) {
-        self.kept = true;
+        // Small content was copied into the catalog; bigger content has been moved away.
+        self.kept = self.len > INLINE_MAX as u64;
         self.progress.send_replace(Progress {
             released: self.len,
             stage: Stage::Whole,
@@ -238,7 +248,11 @@ impl SpoolWriter {
 impl Drop for SpoolWriter {
     fn drop(&mut self) {
         if !self.kept {
-            self.progress.send_modify(|p| p.stage = Stage::Cut);
+            self.progress.send_modify(|p| {
+                if p.stage == Stage::Growing {
+                    p.stage = Stage::Cut;
+                }
+            });
             // A file left behind is removed at the next start.
             let _ = self.disk.remove(&self.path);
         }

@@ -153,7 +153,7 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Certificates to trust besides the system's (PEM)",
     )),
-    one("memory", "SIZE", "24MiB", "Memory for small files"),
+    one("memory", "SIZE", "16MiB", "Memory for small files"),
     server(
         "tls-cert",
         "FILE",
