@@ -7,11 +7,13 @@ mod api;
 mod body;
 mod chain;
 mod failure;
+pub mod goimport;
 mod guard;
 mod health;
 mod net;
 mod netrc;
 mod proxies;
+pub mod vcs;
 
 pub use api::{ApiClient, api_client};
 pub use body::Body;

@@ -1,0 +1,283 @@
+//! Module zips straight from the archive stream, hashed in the same pass.
+//!
+//! The rules need all names before the first byte (a nested go.mod excludes its whole directory,
+//! two names may differ by case only), so the tree is listed first; then the archive is read once
+//! and each file deflated and hashed as it comes. Order, level and times are fixed, so the same
+//! commit gives the same bytes on every machine; the `h1` hash does not depend on them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gomod::h1::{Builder, H1};
+use gomod::version::ModuleVersion;
+use sha2::{Digest as _, Sha256};
+use zip::write::SimpleFileOptions;
+
+use super::Shared;
+use super::clones::in_background;
+use super::coderepo::CodeRepo;
+use super::error::DirectError;
+use super::hg::ARCHIVE_PREFIX;
+use super::law;
+use super::repo::{Code, RevInfo, TreeFile};
+use super::run::Running;
+use super::svn::SvnRepo;
+use super::tar::TarReader;
+
+/// All files of a module together, and the zip itself (the go command's limit).
+pub(crate) const ZIP_BYTES_MAX: u64 = 500 << 20;
+
+/// Which files go into the zip.
+struct Plan {
+    /// `module@version/`.
+    prefix: String,
+    /// What stands before a module's file names in the archive.
+    strip: Vec<u8>,
+    /// File name in the module to whether it has been written.
+    names: HashMap<Vec<u8>, bool>,
+    /// The root's LICENSE, for a module in a directory that has none.
+    license: Option<Arc<Vec<u8>>>,
+}
+
+impl Shared {
+    /// Writes the zip of a revision.
+    pub(crate) async fn zip(
+        &self,
+        repo: &CodeRepo<'_>,
+        mv: &ModuleVersion,
+        rev: &RevInfo,
+        out: &Path,
+    ) -> Result<H1, DirectError> {
+        let found = repo.find_dir(&rev.name, mv.version().as_str()).await?;
+        let result = match repo.code {
+            Code::Git(git) => {
+                let tree = git.list_tree(&rev.name, &found.dir).await?;
+                let plan = plan(repo, mv, rev, &found.dir, b"", &tree).await?;
+                let running = git.archive(&rev.name, &found.dir).await?;
+                self.pack(running, plan, out).await
+            }
+            Code::Hg(hg) => {
+                let tree = hg.list_tree(&rev.name, &found.dir).await?;
+                let plan = plan(repo, mv, rev, &found.dir, ARCHIVE_PREFIX.as_bytes(), &tree).await?;
+                let running = hg.archive(&rev.name, &found.dir)?;
+                self.pack(running, plan, out).await
+            }
+            Code::Svn(svn) => self.zip_svn(svn, repo, mv, rev, &found.dir, out).await,
+        };
+        if result.is_err() {
+            tokio::fs::remove_file(out).await.ok();
+        }
+        result.map_err(|error| error.under(&mv.to_string()))
+    }
+
+    /// Reads an archive program's output into a zip; both end, or neither counts.
+    async fn pack(
+        &self,
+        mut running: Running<'_>,
+        plan: Plan,
+        out: &Path,
+    ) -> Result<H1, DirectError> {
+        let stream = running.take_stdout()?;
+        let place = out.to_owned();
+        let writing = in_background(move || {
+            let mut tar = TarReader::new(io::BufReader::with_capacity(1 << 17, stream));
+            Ok(write_zip(&place, plan, |writer| read_tar(&mut tar, writer)))
+        });
+        let both = async { tokio::join!(writing, running.finish(0)) };
+        let Ok((written, answer)) = tokio::time::timeout(self.runner.time(), both).await else {
+            let text = format!("archive: stopped after {} s", self.runner.time().as_secs());
+            return Err(DirectError::Timeout { text });
+        };
+        let answer = answer?;
+        let complains = answer.stderr.lines().any(|l| l.starts_with("fatal:") || l.starts_with("error:"));
+        match written? {
+            Err(error @ (DirectError::Limits { .. } | DirectError::Refused { .. })) => Err(error),
+            Ok(sum) if answer.code == Some(0) && !complains => Ok(sum),
+            Ok(_) => Err(DirectError::damaged(format!("archive: {}", answer.stderr))),
+            Err(error) if answer.stderr.is_empty() => Err(error),
+            Err(_) => Err(DirectError::damaged(format!("archive: {}", answer.stderr))),
+        }
+    }
+
+    async fn zip_svn(
+        &self,
+        svn: &Arc<SvnRepo>,
+        repo: &CodeRepo<'_>,
+        mv: &ModuleVersion,
+        rev: &RevInfo,
+        dir: &str,
+        out: &Path,
+    ) -> Result<H1, DirectError> {
+        let (exported, files) = svn.export(&rev.name, dir, ZIP_BYTES_MAX).await?;
+        let mut plan = plan(repo, mv, rev, dir, b"", &files).await?;
+        // The export starts at the module's directory.
+        plan.strip = Vec::new();
+        let (place, tree) = (out.to_owned(), exported.path().join("tree"));
+        in_background(move || {
+            Ok(write_zip(&place, plan, |writer| read_export(&tree, &files, writer)))
+        })
+        .await?
+    }
+}
+
+/// Applies the module zip rules to the listed tree.
+async fn plan(
+    repo: &CodeRepo<'_>,
+    mv: &ModuleVersion,
+    rev: &RevInfo,
+    dir: &str,
+    archive_prefix: &[u8],
+    tree: &[TreeFile],
+) -> Result<Plan, DirectError> {
+    let mut strip = archive_prefix.to_vec();
+    let mut below = Vec::new();
+    // svn lists from the directory itself, git and hg from the root.
+    let from_root = !matches!(repo.code, Code::Svn(_));
+    if !dir.is_empty() {
+        strip.extend_from_slice(dir.as_bytes());
+        strip.push(b'/');
+        if from_root {
+            below = format!("{dir}/").into_bytes();
+        }
+    }
+    let mut files: Vec<TreeFile> = Vec::with_capacity(tree.len());
+    for file in tree {
+        if let Some(name) = file.name.strip_prefix(below.as_slice()) {
+            files.push(TreeFile { name: name.to_vec(), ..file.clone() });
+        }
+    }
+    let wanted = [join(dir, "go.mod"), "LICENSE".to_owned()];
+    let mut found = repo.code.read_files(&rev.name, &wanted).await?;
+    let (license, go_mod) = (found.pop().flatten(), found.pop().flatten());
+    let inherits = !dir.is_empty() && !files.iter().any(|file| file.name == b"LICENSE");
+    let license = license.filter(|_| inherits);
+    if let Some(data) = &license {
+        let size = data.len() as u64;
+        files.push(TreeFile { name: b"LICENSE".to_vec(), regular: true, size });
+    }
+    let names = law::select(mv, &files, go_mod.as_ref().map(|data| data.as_slice()))?;
+    let names = names.into_iter().map(|name| (name, false)).collect();
+    Ok(Plan { prefix: format!("{mv}/"), strip, names, license })
+}
+
+fn join(dir: &str, file: &str) -> String {
+    if dir.is_empty() { file.to_owned() } else { format!("{dir}/{file}") }
+}
+
+/// Writes entries in the order they come; each planned file exactly once.
+struct ZipWriter {
+    zip: zip::ZipWriter<BufWriter<File>>,
+    plan: Plan,
+    sums: Builder,
+    left: u64,
+    buffer: Vec<u8>,
+}
+
+fn write_zip(
+    out: &Path,
+    plan: Plan,
+    fill: impl FnOnce(&mut ZipWriter) -> Result<(), DirectError>,
+) -> Result<H1, DirectError> {
+    let file = File::create_new(out)?;
+    let mut writer = ZipWriter {
+        zip: zip::ZipWriter::new(BufWriter::with_capacity(1 << 17, file)),
+        plan,
+        sums: Builder::default(),
+        left: ZIP_BYTES_MAX,
+        buffer: vec![0; 1 << 16],
+    };
+    fill(&mut writer)?;
+    if let Some(license) = writer.plan.license.take() {
+        writer.add(b"LICENSE", &mut license.as_slice())?;
+    }
+    if let Some((name, _)) = writer.plan.names.iter().find(|(_, written)| !**written) {
+        let name = String::from_utf8_lossy(name);
+        return Err(DirectError::damaged(format!("archive: {name} is listed, but missing")));
+    }
+    let mut file = writer.zip.finish().map_err(zip_error)?;
+    file.flush()?;
+    if file.get_ref().metadata()?.len() > ZIP_BYTES_MAX {
+        return Err(DirectError::limits(format!("module zip larger than {ZIP_BYTES_MAX} bytes")));
+    }
+    Ok(writer.sums.finish())
+}
+
+fn zip_error(error: zip::result::ZipError) -> DirectError {
+    DirectError::internal(format!("writing the zip: {error}"))
+}
+
+impl ZipWriter {
+    /// Adds a file of the archive if the plan wants it.
+    fn offer(&mut self, name: &[u8], content: &mut dyn Read) -> Result<(), DirectError> {
+        let Some(name) = name.strip_prefix(self.plan.strip.as_slice()) else { return Ok(()) };
+        if !self.plan.names.contains_key(name) {
+            return Ok(());
+        }
+        let name = name.to_vec();
+        self.add(&name, content)
+    }
+
+    fn add(&mut self, name: &[u8], content: &mut dyn Read) -> Result<(), DirectError> {
+        let text = String::from_utf8_lossy(name).into_owned();
+        match self.plan.names.get_mut(name) {
+            Some(written) if !*written => *written = true,
+            _ => return Err(DirectError::refused(format!("archive: {text} comes twice"))),
+        }
+        let full = format!("{}{text}", self.plan.prefix);
+        let options = SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Deflated)
+            .last_modified_time(zip::DateTime::default());
+        self.zip.start_file(full.as_str(), options).map_err(zip_error)?;
+        let mut hasher = Sha256::new();
+        let mut size = 0u64;
+        loop {
+            let n = content.read(&mut self.buffer).map_err(|e| DirectError::damaged(e.to_string()))?;
+            if n == 0 {
+                break;
+            }
+            size += n as u64;
+            if size > self.left {
+                return Err(DirectError::limits(format!(
+                    "module source tree too large (max size is {ZIP_BYTES_MAX} bytes)"
+                )));
+            }
+            hasher.update(&self.buffer[..n]);
+            self.zip.write_all(&self.buffer[..n])?;
+        }
+        let small = matches!(text.as_str(), "go.mod" | "LICENSE");
+        if small && size > 16 << 20 {
+            return Err(DirectError::limits(format!("{text} is larger than 16 MiB")));
+        }
+        self.left -= size;
+        self.sums.add_digest(&full, hasher.finalize().into());
+        Ok(())
+    }
+}
+
+fn read_tar<R: Read>(tar: &mut TarReader<R>, writer: &mut ZipWriter) -> Result<(), DirectError> {
+    let damaged = |error: io::Error| DirectError::damaged(error.to_string());
+    while let Some(entry) = tar.next_entry().map_err(damaged)? {
+        if entry.regular {
+            writer.offer(&entry.name, &mut tar.content())?;
+        }
+    }
+    // What follows the end mark is padding; unread, it would break the program's pipe.
+    tar.drain().map_err(damaged)
+}
+
+fn read_export(tree: &Path, files: &[TreeFile], writer: &mut ZipWriter) -> Result<(), DirectError> {
+    for file in files {
+        let path: PathBuf = tree.join(String::from_utf8_lossy(&file.name).as_ref());
+        writer.offer(&file.name, &mut File::open(path)?)?;
+    }
+    Ok(())
+}
+
+/// Checks a zip that somebody else made, and hashes it.
+pub(crate) fn check(file: &Path, mv: &ModuleVersion) -> Result<H1, DirectError> {
+    let _ = (file, mv);
+    Err(DirectError::internal("x"))
+}
