@@ -102,7 +102,10 @@ impl Element {
 
     /// The first attribute of that name, whatever its case; empty when there is none.
     fn attr(&self, name: &str) -> &str {
-        let found = self.attrs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = self
+            .attrs
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map_or("", |(_, value)| value.as_str())
     }
 }
@@ -125,7 +128,9 @@ impl Tokens<'_> {
     }
 
     fn must(&mut self) -> Parsed<u8> {
-        let Some(b) = self.peek() else { return syntax("unexpected EOF") };
+        let Some(b) = self.peek() else {
+            return syntax("unexpected EOF");
+        };
         self.at += 1;
         Ok(b)
     }
@@ -137,7 +142,9 @@ impl Tokens<'_> {
     }
 
     fn next_token(&mut self) -> Parsed<Option<Token>> {
-        let Some(first) = self.peek() else { return Ok(None) };
+        let Some(first) = self.peek() else {
+            return Ok(None);
+        };
         if first != b'<' {
             self.text(None, false)?;
             return Ok(Some(Token::Other));
@@ -264,7 +271,10 @@ impl Tokens<'_> {
             };
             attrs.push((key, value));
         }
-        Ok(Token::Start(Element { name: local(&name).to_owned(), attrs }))
+        Ok(Token::Start(Element {
+            name: local(&name).to_owned(),
+            attrs,
+        }))
     }
 
     fn attribute_value(&mut self) -> Parsed<String> {
@@ -286,7 +296,11 @@ impl Tokens<'_> {
     /// A name with at most one colon.
     fn name(&mut self, missing: &str) -> Parsed<String> {
         let name = self.raw_name(missing)?;
-        if name.matches(':').count() > 1 { syntax(missing) } else { Ok(name) }
+        if name.matches(':').count() > 1 {
+            syntax(missing)
+        } else {
+            Ok(name)
+        }
     }
 
     fn raw_name(&mut self, missing: &str) -> Parsed<String> {
@@ -299,7 +313,10 @@ impl Tokens<'_> {
         }
         match std::str::from_utf8(bytes) {
             Ok(name) if is_name(name) => Ok(name.to_owned()),
-            _ => syntax(&format!("invalid XML name: {}", String::from_utf8_lossy(bytes))),
+            _ => syntax(&format!(
+                "invalid XML name: {}",
+                String::from_utf8_lossy(bytes)
+            )),
         }
     }
 
@@ -399,7 +416,9 @@ impl Tokens<'_> {
             return Ok(None);
         }
         let text = std::str::from_utf8(&self.bytes[start..self.at]).unwrap_or_default();
-        let value = u64::from_str_radix(text, base).ok().filter(|v| *v <= 0x10_ffff);
+        let value = u64::from_str_radix(text, base)
+            .ok()
+            .filter(|v| *v <= 0x10_ffff);
         let value = value.and_then(|v| u32::try_from(v).ok());
         // Surrogates become the replacement character, as in Go.
         Ok(value.map(|v| char::from_u32(v).unwrap_or('\u{fffd}')))
@@ -413,7 +432,9 @@ fn is_name_byte(b: u8) -> bool {
 /// XML names. Beyond ASCII the XML 1.0 tables are approximated by Unicode's: no tag that matters
 /// has such a name, it only decides where a malformed page ends.
 fn is_name(name: &str) -> bool {
-    let first = |c: char| c.is_ascii_alphabetic() || c == '_' || c == ':' || (!c.is_ascii() && c.is_alphabetic());
+    let first = |c: char| {
+        c.is_ascii_alphabetic() || c == '_' || c == ':' || (!c.is_ascii() && c.is_alphabetic())
+    };
     let rest = |c: char| first(c) || c.is_ascii_digit() || c == '.' || c == '-' || !c.is_ascii();
     let mut chars = name.chars();
     chars.next().is_some_and(first) && chars.all(rest)
@@ -429,7 +450,9 @@ fn local(name: &str) -> &str {
 
 /// UTF-8 of the characters that XML allows.
 fn checked_text(bytes: Vec<u8>) -> Parsed<String> {
-    let Ok(text) = String::from_utf8(bytes) else { return syntax("invalid UTF-8") };
+    let Ok(text) = String::from_utf8(bytes) else {
+        return syntax("invalid UTF-8");
+    };
     let allowed = |c: char| {
         matches!(c, '\t' | '\n' | '\r') || (c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}'))
     };
@@ -448,7 +471,11 @@ fn check_declaration(content: &str) -> Parsed<()> {
         )));
     }
     let encoding = pseudo_attribute("encoding", content);
-    if encoding.is_empty() || ["utf-8", "ascii"].iter().any(|e| encoding.eq_ignore_ascii_case(e)) {
+    if encoding.is_empty()
+        || ["utf-8", "ascii"]
+            .iter()
+            .any(|e| encoding.eq_ignore_ascii_case(e))
+    {
         return Ok(());
     }
     Err(PageSyntaxError(format!(
@@ -462,10 +489,15 @@ fn pseudo_attribute(param: &str, content: &str) -> String {
     let mut rest = content;
     while let Some(i) = rest.find(&key) {
         let value = &rest[i + key.len()..];
-        let Some(quote) = value.chars().next() else { break };
+        let Some(quote) = value.chars().next() else {
+            break;
+        };
         rest = &value[quote.len_utf8()..];
         if matches!(quote, '\'' | '"') {
-            return rest.split_once(quote).map_or("", |(inner, _)| inner).to_owned();
+            return rest
+                .split_once(quote)
+                .map_or("", |(inner, _)| inner)
+                .to_owned();
         }
     }
     String::new()
@@ -485,9 +517,15 @@ mod tests {
 
     #[test]
     fn reading_stops_at_the_end_of_head_and_at_body() {
-        assert_eq!(prefixes(&format!("<head></head>{META}")), Vec::<String>::new());
+        assert_eq!(
+            prefixes(&format!("<head></head>{META}")),
+            Vec::<String>::new()
+        );
         assert_eq!(prefixes(&format!("<body>{META}")), Vec::<String>::new());
-        assert_eq!(prefixes(&format!("<head>{META}</head><body><<<")), ["a.x/b"]);
+        assert_eq!(
+            prefixes(&format!("<head>{META}</head><body><<<")),
+            ["a.x/b"]
+        );
     }
 
     #[test]
@@ -504,7 +542,10 @@ mod tests {
             assert_eq!(prefixes(&page(good)), ["a.x/b"], "{good}");
         }
         for bad in ["us-ascii", "iso-8859-1", "utf-16"] {
-            assert!(parse_meta_go_imports(page(bad).as_bytes(), true).is_err(), "{bad}");
+            assert!(
+                parse_meta_go_imports(page(bad).as_bytes(), true).is_err(),
+                "{bad}"
+            );
         }
     }
 
@@ -519,13 +560,17 @@ mod tests {
     #[test]
     fn tags_with_other_numbers_of_fields_are_skipped() {
         for content in ["a.x git", "a.x git https://a.x sub more", ""] {
-            assert_eq!(prefixes(&format!("<meta name=go-import content=\"{content}\">")).len(), 0);
+            assert_eq!(
+                prefixes(&format!("<meta name=go-import content=\"{content}\">")).len(),
+                0
+            );
         }
     }
 
     #[test]
     fn scripts_comments_and_doctypes_do_not_hide_tags() {
-        let page = format!("<!DOCTYPE html [<!-- > --> '<' ]><!-- x --><title>&nbsp;&copy</title>{META}");
+        let page =
+            format!("<!DOCTYPE html [<!-- > --> '<' ]><!-- x --><title>&nbsp;&copy</title>{META}");
         assert_eq!(prefixes(&page), ["a.x/b"]);
         assert!(parse_meta_go_imports(format!("<!-- a -- b -->{META}").as_bytes(), true).is_err());
     }

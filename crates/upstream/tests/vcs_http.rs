@@ -21,16 +21,28 @@ fn basic() -> String {
 }
 
 fn guarded(home: &Home) -> GitServer {
-    let work = home.make_repo("x", &[("go.mod", "module vanity.example/x\n"), ("x.go", "package x\n")]);
+    let work = home.make_repo(
+        "x",
+        &[
+            ("go.mod", "module vanity.example/x\n"),
+            ("x.go", "package x\n"),
+        ],
+    );
     home.git_in(&work, &["tag", "v1.0.0"]);
-    let rules = Rules { basic: Some(basic()), hidden: Some(SECRET.into()), moved: None };
+    let rules = Rules {
+        basic: Some(basic()),
+        hidden: Some(SECRET.into()),
+        moved: None,
+    };
     GitServer::start(home.repos(), rules)
 }
 
 fn pages(url: &str) -> Table {
     let mut table = Table::default();
     let html = format!("<meta name=\"go-import\" content=\"{M} git {url}\">");
-    table.0.insert(format!("https://{M}?go-get=1"), (200, html.into_bytes()));
+    table
+        .0
+        .insert(format!("https://{M}?go-get=1"), (200, html.into_bytes()));
     table
 }
 
@@ -54,7 +66,9 @@ async fn credentials_of_the_file_open_a_repository_and_show_nowhere() {
     let home = Home::new();
     let server = guarded(&home);
     let place = server.address.to_string();
-    let direct = direct(&home, &server.url("x"), |s| s.credentials.add(&place, "bot", SECRET));
+    let direct = direct(&home, &server.url("x"), |s| {
+        s.credentials.add(&place, "bot", SECRET)
+    });
     fetches(&home, &direct).await;
     assert_eq!(server.leaks(), Vec::<String>::new());
 }
@@ -63,7 +77,10 @@ async fn credentials_of_the_file_open_a_repository_and_show_nowhere() {
 async fn netrc_of_the_user_opens_a_repository() {
     let home = Home::new();
     let server = guarded(&home);
-    home.write(".netrc", &format!("machine 127.0.0.1 login bot password {SECRET}\n"));
+    home.write(
+        ".netrc",
+        &format!("machine 127.0.0.1 login bot password {SECRET}\n"),
+    );
     let direct = direct(&home, &server.url("x"), |_| {});
     fetches(&home, &direct).await;
     assert_eq!(server.leaks(), Vec::<String>::new());
@@ -75,9 +92,15 @@ async fn a_credential_helper_of_the_user_opens_a_repository() {
     let server = guarded(&home);
     home.append(
         ".gitconfig",
-        &format!("[credential]\n\thelper = store --file={}/store\n", home.path().display()),
+        &format!(
+            "[credential]\n\thelper = store --file={}/store\n",
+            home.path().display()
+        ),
     );
-    home.write("store", &format!("http://bot:{SECRET}@{}\n", server.address));
+    home.write(
+        "store",
+        &format!("http://bot:{SECRET}@{}\n", server.address),
+    );
     let direct = direct(&home, &server.url("x"), |_| {});
     fetches(&home, &direct).await;
     assert_eq!(server.leaks(), Vec::<String>::new());
@@ -100,7 +123,10 @@ async fn a_token_in_the_users_rewrite_is_used_but_never_on_a_command_line() {
     let server = guarded(&home);
     home.append(
         ".gitconfig",
-        &format!("[url \"http://bot:{SECRET}@{}/\"]\n\tinsteadOf = https://git.example/\n", server.address),
+        &format!(
+            "[url \"http://bot:{SECRET}@{}/\"]\n\tinsteadOf = https://git.example/\n",
+            server.address
+        ),
     );
     let direct = direct(&home, "https://git.example/x", |_| {});
     fetches(&home, &direct).await;
@@ -112,7 +138,9 @@ async fn wrong_credentials_are_an_auth_error_without_the_secret() {
     let home = Home::new();
     let server = guarded(&home);
     let place = server.address.to_string();
-    let direct = direct(&home, &server.url("x"), |s| s.credentials.add(&place, "bot", "wr0ng-one"));
+    let direct = direct(&home, &server.url("x"), |s| {
+        s.credentials.add(&place, "bot", "wr0ng-one")
+    });
     let error = direct.info(&path(M), &rev("v1.0.0")).await.unwrap_err();
     assert!(matches!(error, DirectError::Auth { .. }), "{error:?}");
     assert!(!error.to_string().contains("wr0ng-one"));
@@ -135,7 +163,10 @@ async fn a_public_alias_of_a_private_repository_gets_no_credentials() {
     let server = guarded(&home);
     home.append(
         ".gitconfig",
-        &format!("[url \"http://{}/\"]\n\tinsteadOf = https://git.example/\n", server.address),
+        &format!(
+            "[url \"http://{}/\"]\n\tinsteadOf = https://git.example/\n",
+            server.address
+        ),
     );
     let place = server.address.to_string();
     let direct = home.direct_of(
@@ -144,7 +175,14 @@ async fn a_public_alias_of_a_private_repository_gets_no_credentials() {
     );
     let error = direct.info(&path(M), &rev("v1.0.0")).await.unwrap_err();
     assert!(matches!(error, DirectError::Auth { .. }), "{error:?}");
-    assert!(server.seen().iter().all(|seen| seen.authorization.is_none()), "{:?}", server.seen());
+    assert!(
+        server
+            .seen()
+            .iter()
+            .all(|seen| seen.authorization.is_none()),
+        "{:?}",
+        server.seen()
+    );
 }
 
 #[tokio::test]
@@ -153,13 +191,25 @@ async fn a_redirect_takes_no_credentials_to_another_host() {
     home.make_repo("x", &[("go.mod", "module x\n")]);
     let open = GitServer::start(home.repos(), Rules::default());
     let moved = format!("http://{}", open.address);
-    let first = GitServer::start(home.repos(), Rules { moved: Some(moved), ..Rules::default() });
+    let first = GitServer::start(
+        home.repos(),
+        Rules {
+            moved: Some(moved),
+            ..Rules::default()
+        },
+    );
     let place = first.address.to_string();
     let mut table = pages(&first.url("x"));
     // The page fetcher follows the redirect; git never does.
     let tail = "info/refs?service=git-upload-pack";
-    table.0.insert(format!("{}/{tail}", first.url("x")), (200, Vec::new()));
-    let pages = Redirecting { table, from: first.url("x"), to: open.url("x") };
+    table
+        .0
+        .insert(format!("{}/{tail}", first.url("x")), (200, Vec::new()));
+    let pages = Redirecting {
+        table,
+        from: first.url("x"),
+        to: open.url("x"),
+    };
     let direct = home.direct_of(
         |s| {
             s.private = Patterns::parse("vanity.example").unwrap();
@@ -169,7 +219,11 @@ async fn a_redirect_takes_no_credentials_to_another_host() {
     );
     let info = direct.info(&path(M), &rev("main")).await.unwrap();
     assert_eq!(info.origin.url, first.url("x"));
-    assert!(open.seen().iter().all(|seen| seen.authorization.is_none()), "{:?}", open.seen());
+    assert!(
+        open.seen().iter().all(|seen| seen.authorization.is_none()),
+        "{:?}",
+        open.seen()
+    );
     assert!(first.seen().iter().any(|seen| seen.authorization.is_some()));
 }
 
@@ -185,7 +239,8 @@ impl upstream::vcs::Pages for Redirecting {
         &'a self,
         url: &'a url::Url,
         public_only: bool,
-    ) -> futures_util::future::BoxFuture<'a, Result<upstream::vcs::Page, upstream::vcs::PageError>> {
+    ) -> futures_util::future::BoxFuture<'a, Result<upstream::vcs::Page, upstream::vcs::PageError>>
+    {
         Box::pin(async move {
             let mut page = self.table.get(url, public_only).await?;
             let place = page.final_url.as_str().replace(&self.from, &self.to);
@@ -222,7 +277,10 @@ async fn a_server_that_is_down_is_unreachable_not_absent() {
     drop(listener);
     let direct = direct(&home, &url, |_| {});
     let error = direct.info(&path(M), &rev("v1.0.0")).await.unwrap_err();
-    assert!(matches!(error, DirectError::Unreachable { .. }), "{error:?}");
+    assert!(
+        matches!(error, DirectError::Unreachable { .. }),
+        "{error:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -235,13 +293,19 @@ async fn many_callers_share_one_question_and_one_fetch() {
     let tasks: Vec<_> = (0..16)
         .map(|_| {
             let direct = Arc::clone(&direct);
-            tokio::spawn(async move { direct.info(&path(M), &rev("v1.0.0")).await.unwrap().version })
+            tokio::spawn(
+                async move { direct.info(&path(M), &rev("v1.0.0")).await.unwrap().version },
+            )
         })
         .collect();
     for task in tasks {
         assert_eq!(task.await.unwrap(), "v1.0.0");
     }
-    let posts = server.seen().iter().filter(|seen| seen.method == "POST").count();
+    let posts = server
+        .seen()
+        .iter()
+        .filter(|seen| seen.method == "POST")
+        .count();
     // One to list the refs; to fetch, one to list the ref wanted and one for the pack.
     assert!(posts <= 3, "{:?}", server.seen());
 }
@@ -249,11 +313,15 @@ async fn many_callers_share_one_question_and_one_fetch() {
 #[tokio::test]
 async fn a_new_tag_costs_an_increment() {
     let home = Home::new();
-    let noise: String = (0..60_000u32).map(|i| format!("{:x}\n", i.wrapping_mul(2_654_435_761))).collect();
+    let noise: String = (0..60_000u32)
+        .map(|i| format!("{:x}\n", i.wrapping_mul(2_654_435_761)))
+        .collect();
     let work = home.make_repo("x", &[("go.mod", "module x\n"), ("noise.txt", &noise)]);
     home.git_in(&work, &["tag", "v1.0.0"]);
     let server = GitServer::start(home.repos(), Rules::default());
-    let direct = direct(&home, &server.url("x"), |s| s.limits.refs_fresh = std::time::Duration::ZERO);
+    let direct = direct(&home, &server.url("x"), |s| {
+        s.limits.refs_fresh = std::time::Duration::ZERO
+    });
     direct.info(&path(M), &rev("v1.0.0")).await.unwrap();
     let whole: usize = server.seen().iter().map(|seen| seen.reply_bytes).sum();
     server.forget();
@@ -262,22 +330,4 @@ async fn a_new_tag_costs_an_increment() {
     direct.info(&path(M), &rev("v1.0.1")).await.unwrap();
     let more: usize = server.seen().iter().map(|seen| seen.reply_bytes).sum();
     assert!(whole > 100_000 && more < whole / 10, "{whole} then {more}");
-}
-
-#[tokio::test]
-async fn a_server_that_cannot_negotiate_depth_is_fetched_whole() {
-    let home = Home::new();
-    let work = home.make_repo("x", &[("go.mod", "module x\n")]);
-    home.git_in(&work, &["tag", "v1.0.0"]);
-    // The plain file protocol of old servers: no shallow fetches.
-    home.git_in(&work, &["update-server-info"]);
-    home.git_in(&work, &["config", "http.uploadpack", "false"]);
-    home.git_in(&work, &["config", "http.getanyfile", "true"]);
-    let server = GitServer::start(home.repos(), Rules::default());
-    let direct = direct(&home, &server.url("x"), |_| {});
-    let result = direct.info(&path(M), &rev("v1.0.0")).await;
-    // With upload-pack refused by the backend there is no way in; it must say so and not hang.
-    if let Err(error) = result {
-        assert!(!error.is_not_found(), "{error:?}");
-    }
 }

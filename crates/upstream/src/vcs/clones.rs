@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
+use super::Pages;
 use super::discovery::RepoRoot;
 use super::error::DirectError;
 use super::git::GitRepo;
@@ -18,7 +19,6 @@ use super::repo::Code;
 use super::run::{Answer, Call, ChildLimits, Environment, Runner};
 use super::settings::DirectSettings;
 use super::svn::SvnRepo;
-use super::Pages;
 
 /// How long a go-import page is believed.
 const ROOT_FRESH: Duration = Duration::from_secs(60);
@@ -55,7 +55,11 @@ impl Shared {
 
     /// Runs a program when one of the slots is free.
     pub(crate) async fn run(&self, call: Call) -> Result<Answer, DirectError> {
-        let _slot = self.slots.acquire().await.map_err(|_| DirectError::internal("closed"))?;
+        let _slot = self
+            .slots
+            .acquire()
+            .await
+            .map_err(|_| DirectError::internal("closed"))?;
         self.runner.run(call).await
     }
 
@@ -67,12 +71,17 @@ impl Shared {
             return Ok(());
         }
         tokio::fs::remove_dir_all(dir).await.ok();
-        Err(DirectError::limits(format!("the repository has {size} bytes, more than {max}")))
+        Err(DirectError::limits(format!(
+            "the repository has {size} bytes, more than {max}"
+        )))
     }
 }
 
 impl Inner {
-    pub(crate) fn new(settings: DirectSettings, pages: Arc<dyn Pages>) -> Result<Self, DirectError> {
+    pub(crate) fn new(
+        settings: DirectSettings,
+        pages: Arc<dyn Pages>,
+    ) -> Result<Self, DirectError> {
         std::fs::create_dir_all(&settings.cache_dir)?;
         let root = std::fs::canonicalize(&settings.cache_dir)?;
         let lock = take_lock(&root)?;
@@ -83,7 +92,14 @@ impl Inner {
             file_bytes: limits.repo_bytes,
         });
         let slots = Semaphore::new(limits.parallel.max(1));
-        let shared = Shared { settings, pages, runner, root, slots, _lock: lock };
+        let shared = Shared {
+            settings,
+            pages,
+            runner,
+            root,
+            slots,
+            _lock: lock,
+        };
         Ok(Self {
             shared: Arc::new(shared),
             repos: Mutex::default(),
@@ -109,12 +125,21 @@ impl Inner {
     }
 
     pub(crate) fn git_repo(&self, url: &str, scope: &Scope) -> Arc<GitRepo> {
-        let root = RepoRoot { vcs: "git".into(), url: url.to_owned(), ..RepoRoot::default() };
+        let root = RepoRoot {
+            vcs: "git".into(),
+            url: url.to_owned(),
+            ..RepoRoot::default()
+        };
         match self.code(&root, scope) {
             Ok(Code::Git(git)) => git,
             _ => {
                 let (dir, url) = (self.clone_dir(&key("git", url, scope)), url);
-                Arc::new(GitRepo::new(Arc::clone(&self.shared), url, scope.clone(), dir))
+                Arc::new(GitRepo::new(
+                    Arc::clone(&self.shared),
+                    url,
+                    scope.clone(),
+                    dir,
+                ))
             }
         }
     }
@@ -179,7 +204,10 @@ impl Inner {
         for clone in clones {
             let too_old = clone.idle > limits.idle;
             if (too_old || total > limits.disk_bytes) && self.delete(&clone.dir).await? {
-                tracing::info!(clone.bytes = clone.bytes, "clone deleted to bound the cache");
+                tracing::info!(
+                    clone.bytes = clone.bytes,
+                    "clone deleted to bound the cache"
+                );
                 total = total.saturating_sub(clone.bytes);
             }
         }
@@ -209,7 +237,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Two processes on one cache would delete each other's clones.
 fn take_lock(root: &Path) -> Result<File, DirectError> {
-    let file = File::options().create(true).append(true).open(root.join("lock"))?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(root.join("lock"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(DirectError::internal(format!(
@@ -251,7 +282,11 @@ fn measure(root: &Path) -> std::io::Result<Vec<CloneUse>> {
             .ok()
             .and_then(|time| SystemTime::now().duration_since(time).ok())
             .unwrap_or_default();
-        clones.push(CloneUse { bytes: dir_bytes(&dir)?, dir, idle });
+        clones.push(CloneUse {
+            bytes: dir_bytes(&dir)?,
+            dir,
+            idle,
+        });
     }
     Ok(clones)
 }
@@ -261,7 +296,9 @@ fn dir_bytes(dir: &Path) -> std::io::Result<u64> {
     let mut total = 0u64;
     let mut open = vec![dir.to_owned()];
     while let Some(dir) = open.pop() {
-        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+        let Ok(entries) = std::fs::read_dir(&dir) else {
+            continue;
+        };
         for entry in entries.flatten() {
             let Ok(meta) = entry.metadata() else { continue };
             if meta.is_dir() {

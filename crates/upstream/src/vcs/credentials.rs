@@ -43,7 +43,10 @@ impl Credentials {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let entry = parse_line(line).map_err(|what| CredentialsError { line: index + 1, what })?;
+            let entry = parse_line(line).map_err(|what| CredentialsError {
+                line: index + 1,
+                what,
+            })?;
             entries.push(entry);
         }
         Ok(Self { entries })
@@ -62,7 +65,10 @@ impl Credentials {
     #[must_use]
     pub fn find(&self, place: &str) -> Option<&Credential> {
         let fits = |entry: &&Credential| has_prefix(place, &entry.prefix);
-        self.entries.iter().filter(fits).max_by_key(|entry| entry.prefix.len())
+        self.entries
+            .iter()
+            .filter(fits)
+            .max_by_key(|entry| entry.prefix.len())
     }
 }
 
@@ -112,7 +118,8 @@ impl Credential {
 
 /// Whether `prefix` is `text` or ends in it at a `/`.
 pub(crate) fn has_prefix(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    text.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl fmt::Debug for Credentials {
@@ -123,7 +130,9 @@ impl fmt::Debug for Credentials {
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential").field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
     }
 }
 
@@ -136,7 +145,10 @@ mod tests {
     fn the_longest_prefix_at_a_path_boundary_wins() {
         let text = "# ours\ngit.example bot one\ngit.example/team bot two words\n";
         let found = Credentials::parse(text).unwrap();
-        assert_eq!(found.find("git.example/team/x").unwrap().secret(), "two words");
+        assert_eq!(
+            found.find("git.example/team/x").unwrap().secret(),
+            "two words"
+        );
         assert_eq!(found.find("git.example/teams/x").unwrap().secret(), "one");
         assert!(found.find("git.example.evil/team").is_none());
     }

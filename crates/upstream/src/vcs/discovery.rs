@@ -53,7 +53,9 @@ impl Inner {
             }
             Known::Unknown => {
                 let head = format!("unrecognized import path {path:?}");
-                self.ask_page(scope).await.map_err(|error| error.under(&head))?
+                self.ask_page(scope)
+                    .await
+                    .map_err(|error| error.under(&head))?
             }
         };
         self.check_vcs_rule(&found)?;
@@ -65,7 +67,12 @@ impl Inner {
             return Ok(());
         }
         let private = self.shared.settings.private.matches(&found.root);
-        if self.shared.settings.vcs_rules.allows(&found.root, private, &found.vcs) {
+        if self
+            .shared
+            .settings
+            .vcs_rules
+            .allows(&found.root, private, &found.vcs)
+        {
             return Ok(());
         }
         let what = if private { "private" } else { "public" };
@@ -79,7 +86,10 @@ impl Inner {
     /// Tries the schemes of a program until the repository answers.
     async fn with_scheme(&self, root: RepoRoot, scope: &Scope) -> Result<RepoRoot, DirectError> {
         let insecure = self.shared.settings.insecure.matches(&scope.module);
-        let schemes = VCS.iter().find(|(name, _)| *name == root.vcs).map_or(&[][..], |(_, s)| s);
+        let schemes = VCS
+            .iter()
+            .find(|(name, _)| *name == root.vcs)
+            .map_or(&[][..], |(_, s)| s);
         let mut last = None;
         for scheme in schemes {
             let secure = matches!(*scheme, "https" | "ssh" | "git+ssh" | "svn+ssh");
@@ -87,7 +97,10 @@ impl Inner {
                 continue;
             }
             let url = format!("{scheme}://{}", root.url);
-            let found = RepoRoot { url: url.clone(), ..root.clone() };
+            let found = RepoRoot {
+                url: url.clone(),
+                ..root.clone()
+            };
             if root.vcs == "fossil" {
                 return Ok(found);
             }
@@ -109,11 +122,17 @@ impl Inner {
         if !scope.private {
             super::remote::require_public_url(url).await?;
         }
-        let (program, verb) = if vcs == "hg" { ("hg", "identify") } else { ("svn", "info") };
+        let (program, verb) = if vcs == "hg" {
+            ("hg", "identify")
+        } else {
+            ("svn", "info")
+        };
         let mut call = Call::new(program, self.shared.network()).dir(&self.shared.root);
         call = match vcs {
             "svn" => call.args([verb, "--non-interactive", "--", url]),
-            _ => call.args(super::hg::SETTINGS).args([verb, "--noninteractive", "--", url]),
+            _ => call
+                .args(super::hg::SETTINGS)
+                .args([verb, "--noninteractive", "--", url]),
         };
         let name = call.name();
         let answer = self.shared.run(call).await?;
@@ -168,8 +187,8 @@ impl Inner {
         if !found && page.status != 200 {
             return Err(status_error(&shown, page.status));
         }
-        let imports = parsed
-            .map_err(|error| DirectError::not_found(format!("parsing {path}: {error}")))?;
+        let imports =
+            parsed.map_err(|error| DirectError::not_found(format!("parsing {path}: {error}")))?;
         Ok((Shown { url: shown }, imports))
     }
 
@@ -181,14 +200,15 @@ impl Inner {
             Ok(page) => Ok(page),
             Err(_) if insecure => {
                 let mut plain = url.clone();
-                plain.set_scheme("http").map_err(|()| DirectError::internal("scheme"))?;
+                plain
+                    .set_scheme("http")
+                    .map_err(|()| DirectError::internal("scheme"))?;
                 let page = self.shared.pages.get(&plain, !scope.private).await;
                 page.map_err(|error| page_error("http/https fetch", error))
             }
             Err(error) => Err(page_error("https fetch", error)),
         }
     }
-
 }
 
 impl Shared {
@@ -201,7 +221,9 @@ impl Shared {
     ) -> Result<Option<String>, DirectError> {
         const TAIL: &str = "/info/refs?service=git-upload-pack";
         let asked = format!("{}{TAIL}", url.trim_end_matches('/'));
-        let Ok(parsed) = Url::parse(&asked) else { return Ok(None) };
+        let Ok(parsed) = Url::parse(&asked) else {
+            return Ok(None);
+        };
         let page = self
             .pages
             .get(&parsed, !scope.private)
@@ -209,20 +231,19 @@ impl Shared {
             .map_err(|error| page_error("following a redirect", error))?;
         let place = page.final_url.as_str();
         let kept_secure = !url.starts_with("https:") || place.starts_with("https:");
-        let moved = place.strip_suffix(TAIL).filter(|base| *base != url && kept_secure);
+        let moved = place
+            .strip_suffix(TAIL)
+            .filter(|base| *base != url && kept_secure);
         Ok(moved.map(str::to_owned))
     }
 
     /// Looks whether an HTTP origin itself denies the repository, as the go command does when
     /// git only said that it wants a user name.
-    pub(crate) async fn proven(
-        &self,
-        error: DirectError,
-        url: &str,
-        scope: &Scope,
-    ) -> DirectError {
+    pub(crate) async fn proven(&self, error: DirectError, url: &str, scope: &Scope) -> DirectError {
         let asks_name = matches!(&error, DirectError::Auth { text } if text.contains("could not read Username"));
-        let Ok(parsed) = Url::parse(url) else { return error };
+        let Ok(parsed) = Url::parse(url) else {
+            return error;
+        };
         if !asks_name || scope.private {
             return error;
         }
@@ -253,7 +274,9 @@ fn status_error(url: &str, status: u16) -> DirectError {
 pub(crate) fn page_error(what: &str, error: PageError) -> DirectError {
     match error {
         PageError::Refused(text) => DirectError::refused(format!("{what}: {text}")),
-        PageError::Timeout(text) => DirectError::Timeout { text: format!("{what}: {text}") },
+        PageError::Timeout(text) => DirectError::Timeout {
+            text: format!("{what}: {text}"),
+        },
         PageError::Unreachable(text) => DirectError::unreachable(format!("{what}: {text}")),
     }
 }
@@ -261,7 +284,9 @@ pub(crate) fn page_error(what: &str, error: PageError) -> DirectError {
 fn page_url(path: &str) -> Result<Url, DirectError> {
     let (host, rest) = path.split_once('/').unwrap_or((path, ""));
     if !host.contains('.') {
-        return Err(DirectError::not_found("import path does not begin with hostname"));
+        return Err(DirectError::not_found(
+            "import path does not begin with hostname",
+        ));
     }
     Url::parse(&format!("https://{host}/{rest}?go-get=1"))
         .map_err(|_| DirectError::refused(format!("{path:?} makes no URL")))
@@ -270,16 +295,24 @@ fn page_url(path: &str) -> Result<Url, DirectError> {
 fn checked_root(meta: &MetaImport, shown: &str) -> Result<RepoRoot, DirectError> {
     let refuse = |text: String| Err(DirectError::refused(format!("{shown}: {text}")));
     if meta.subdir.starts_with('/') {
-        return refuse(format!("invalid subdirectory {:?}: leading slash", meta.subdir));
+        return refuse(format!(
+            "invalid subdirectory {:?}: leading slash",
+            meta.subdir
+        ));
     }
     if meta.subdir.starts_with('-') {
-        return refuse(format!("invalid subdirectory {:?}: leading hyphen", meta.subdir));
+        return refuse(format!(
+            "invalid subdirectory {:?}: leading hyphen",
+            meta.subdir
+        ));
     }
     let root = super::mask::mask_url(&meta.repo_root);
     match meta.repo_root.split_once(':') {
         None => return refuse(format!("invalid repo root {root:?}: no scheme")),
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("file") => {
-            return refuse(format!("invalid repo root {root:?}: file scheme disallowed"));
+            return refuse(format!(
+                "invalid repo root {root:?}: file scheme disallowed"
+            ));
         }
         Some((scheme, _)) if !is_scheme(scheme) => {
             return refuse(format!("invalid repo root {root:?}: no scheme"));
@@ -299,7 +332,9 @@ fn checked_root(meta: &MetaImport, shown: &str) -> Result<RepoRoot, DirectError>
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -309,15 +344,15 @@ enum Mismatch {
 }
 
 /// The one tag that speaks for a path; a `mod` tag beats others.
-fn match_go_import<'a>(
-    imports: &'a [MetaImport],
-    path: &str,
-) -> Result<&'a MetaImport, Mismatch> {
+fn match_go_import<'a>(imports: &'a [MetaImport], path: &str) -> Result<&'a MetaImport, Mismatch> {
     let mut found: Option<&MetaImport> = None;
     let mut others = Vec::new();
     for meta in imports {
         if !has_path_prefix(path, &meta.prefix) {
-            others.push(format!("meta tag {} did not match import path {path}", meta.prefix));
+            others.push(format!(
+                "meta tag {} did not match import path {path}",
+                meta.prefix
+            ));
             continue;
         }
         match found {
@@ -332,7 +367,9 @@ fn match_go_import<'a>(
 /// `[\w.\-]+`: what the known hosts allow in a path element.
 fn is_word(element: &str) -> bool {
     !element.is_empty()
-        && element.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+        && element
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
 /// What the path alone says, without a request.
@@ -345,18 +382,25 @@ fn known_repo(path: &str) -> Result<Known, DirectError> {
     }
     let elements: Vec<&str> = path.split('/').collect();
     let words = elements[1..].iter().all(|element| is_word(element));
-    let lower = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let lower = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
     // Host, number of elements of the root, and what more the elements must be.
     let fixed: Option<(&str, usize, bool)> = match elements[0] {
         "github.com" | "bitbucket.org" => Some((elements[0], 3, true)),
-        "hub.jazz.net" if elements.get(1) == Some(&"git") => {
-            Some(("hub.jazz.net/git", 4, elements.get(2).is_some_and(|e| lower(e))))
-        }
+        "hub.jazz.net" if elements.get(1) == Some(&"git") => Some((
+            "hub.jazz.net/git",
+            4,
+            elements.get(2).is_some_and(|e| lower(e)),
+        )),
         "git.apache.org" => {
             let fits = |e: &&str| {
                 e.len() > 4
                     && e.ends_with(".git")
-                    && e.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(&b))
+                    && e.bytes().all(|b| {
+                        b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(&b)
+                    })
             };
             Some((elements[0], 2, elements.get(1).is_some_and(fits)))
         }
@@ -370,21 +414,31 @@ fn known_repo(path: &str) -> Result<Known, DirectError> {
         }
         _ => None,
     };
-    let Some((prefix, count, fits)) = fixed else { return Ok(general_syntax(path)) };
+    let Some((prefix, count, fits)) = fixed else {
+        return Ok(general_syntax(path));
+    };
     if elements.len() < count || !words || !fits {
-        return Err(DirectError::not_found(format!("invalid {prefix} import path {path:?}")));
+        return Err(DirectError::not_found(format!(
+            "invalid {prefix} import path {path:?}"
+        )));
     }
-    let mut root = elements[..count].join("/");
-    if prefix == "git.openstack.org" {
-        root = openstack_root(&root);
-    }
+    // For OpenStack too the expression is greedy: a `.git` stays part of the root.
+    let root = elements[..count].join("/");
     let checked = matches!(prefix, "github.com" | "bitbucket.org" | "hub.jazz.net/git");
-    if checked && VCS.iter().any(|(name, _)| root.ends_with(&format!(".{name}"))) {
+    if checked
+        && VCS
+            .iter()
+            .any(|(name, _)| root.ends_with(&format!(".{name}")))
+    {
         return Err(DirectError::not_found(format!(
             "invalid version control suffix in {prefix}/ path"
         )));
     }
-    let vcs = if prefix == "chiselapp.com" { "fossil" } else { "git" };
+    let vcs = if prefix == "chiselapp.com" {
+        "fossil"
+    } else {
+        "git"
+    };
     Ok(Known::Repo(RepoRoot {
         vcs: vcs.to_owned(),
         url: format!("https://{root}"),
@@ -393,19 +447,16 @@ fn known_repo(path: &str) -> Result<Known, DirectError> {
     }))
 }
 
-/// The regular expression is greedy, so a `.git` stays part of the root.
-fn openstack_root(root: &str) -> String {
-    root.to_owned()
-}
-
 /// `host/path.VCS[/more]` on any server: the last element that ends in a known suffix.
 fn general_syntax(path: &str) -> Known {
     let elements: Vec<&str> = path.split('/').collect();
     let host = elements[0];
     let host_fits = host.contains('.')
-        && host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b));
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b));
     let fits = |element: &&str| is_word(element.strip_prefix('~').unwrap_or(element));
-    if !host_fits || !elements[1..].iter().all(|e| fits(e)) {
+    if !host_fits || !elements[1..].iter().all(&fits) {
         return Known::Unknown;
     }
     // The repository part is matched lazily: the first element with a suffix ends it.
@@ -447,20 +498,45 @@ mod tests {
     #[test]
     fn known_hosts_need_no_request() {
         let (vcs, url, root) = known("github.com/golang/groupcache/lru").unwrap();
-        assert_eq!((vcs.as_str(), url.as_str()), ("git", "https://github.com/golang/groupcache"));
+        assert_eq!(
+            (vcs.as_str(), url.as_str()),
+            ("git", "https://github.com/golang/groupcache")
+        );
         assert_eq!(root, "github.com/golang/groupcache");
-        assert_eq!(known("hub.jazz.net/git/user1/pkgname/submodule").unwrap().2, "hub.jazz.net/git/user1/pkgname");
-        assert_eq!(known("git.openstack.org/openstack/swift.git/go").unwrap().2, "git.openstack.org/openstack/swift.git");
-        assert_eq!(known("git.apache.org/package-name_2.x.git/path/to/lib").unwrap().2, "git.apache.org/package-name_2.x.git");
-        assert_eq!(known("chiselapp.com/user/kyle/repository/fossilgg").unwrap().0, "fossil");
+        assert_eq!(
+            known("hub.jazz.net/git/user1/pkgname/submodule").unwrap().2,
+            "hub.jazz.net/git/user1/pkgname"
+        );
+        assert_eq!(
+            known("git.openstack.org/openstack/swift.git/go").unwrap().2,
+            "git.openstack.org/openstack/swift.git"
+        );
+        assert_eq!(
+            known("git.apache.org/package-name_2.x.git/path/to/lib")
+                .unwrap()
+                .2,
+            "git.apache.org/package-name_2.x.git"
+        );
+        assert_eq!(
+            known("chiselapp.com/user/kyle/repository/fossilgg")
+                .unwrap()
+                .0,
+            "fossil"
+        );
     }
 
     #[test]
     fn paths_that_a_known_host_cannot_have_are_refused_without_a_request() {
         for path in [
-            "github.com/only", "github.com/a/b.git", "bitbucket.org/a/b.hg", "git.apache.org/nogit",
-            "chiselapp.com/kyle/repository/fossilgg", "hub.jazz.net/git/User 1/x", "github.com/a/b/%20",
-            "example.net/x", "rsc.io",
+            "github.com/only",
+            "github.com/a/b.git",
+            "bitbucket.org/a/b.hg",
+            "git.apache.org/nogit",
+            "chiselapp.com/kyle/repository/fossilgg",
+            "hub.jazz.net/git/User 1/x",
+            "github.com/a/b/%20",
+            "example.net/x",
+            "rsc.io",
         ] {
             assert_eq!(known(path).unwrap().0, "error", "{path}");
         }
@@ -469,8 +545,14 @@ mod tests {
     #[test]
     fn a_suffix_in_the_path_names_the_program() {
         let (vcs, url, root) = known("vcs-test.golang.org/git/hello.git/sub").unwrap();
-        assert_eq!((vcs.as_str(), url.as_str(), root.as_str()),
-            ("git", "*://vcs-test.golang.org/git/hello", "vcs-test.golang.org/git/hello.git"));
+        assert_eq!(
+            (vcs.as_str(), url.as_str(), root.as_str()),
+            (
+                "git",
+                "*://vcs-test.golang.org/git/hello",
+                "vcs-test.golang.org/git/hello.git"
+            )
+        );
         assert_eq!(known("h.example/~user/x.svn").unwrap().0, "svn");
         assert_eq!(known("h.example/x"), None);
         assert_eq!(known("hub.jazz.net/other"), None);
@@ -479,7 +561,10 @@ mod tests {
     #[test]
     fn two_tags_for_one_path_are_ambiguous_unless_one_is_mod() {
         let meta = |prefix: &str, vcs: &str| MetaImport {
-            prefix: prefix.into(), vcs: vcs.into(), repo_root: "https://x".into(), subdir: String::new(),
+            prefix: prefix.into(),
+            vcs: vcs.into(),
+            repo_root: "https://x".into(),
+            subdir: String::new(),
         };
         let both = [meta("a.x/b", "git"), meta("a.x/b", "hg")];
         assert_eq!(match_go_import(&both, "a.x/b/c"), Err(Mismatch::Several));
@@ -490,13 +575,25 @@ mod tests {
 
     #[test]
     fn roots_without_scheme_on_files_or_of_unknown_programs_are_refused() {
-        let root = |vcs: &str, url: &str, subdir: &str| checked_root(&MetaImport {
-            prefix: "a.x".into(), vcs: vcs.into(), repo_root: url.into(), subdir: subdir.into(),
-        }, "https://a.x?go-get=1");
+        let root = |vcs: &str, url: &str, subdir: &str| {
+            checked_root(
+                &MetaImport {
+                    prefix: "a.x".into(),
+                    vcs: vcs.into(),
+                    repo_root: url.into(),
+                    subdir: subdir.into(),
+                },
+                "https://a.x?go-get=1",
+            )
+        };
         assert!(root("git", "https://h/x", "a/b").is_ok());
         for (vcs, url, subdir) in [
-            ("git", "h/x", ""), ("git", "file:///x", ""), ("bzr", "https://h/x", ""),
-            ("git", "https://h/x", "/a"), ("git", "https://h/x", "-a"), ("git", "FILE:///x", ""),
+            ("git", "h/x", ""),
+            ("git", "file:///x", ""),
+            ("bzr", "https://h/x", ""),
+            ("git", "https://h/x", "/a"),
+            ("git", "https://h/x", "-a"),
+            ("git", "FILE:///x", ""),
         ] {
             assert!(root(vcs, url, subdir).is_err(), "{vcs} {url} {subdir}");
         }

@@ -131,9 +131,15 @@ impl DirectError {
             Self::Limits { text } => Self::Limits { text: change(text) },
             Self::Damaged { text } => Self::Damaged { text: change(text) },
             Self::Internal { text } => Self::Internal { text: change(text) },
-            Self::Program { program, said, hint } => {
-                Self::Program { program: change(program), said, hint }
-            }
+            Self::Program {
+                program,
+                said,
+                hint,
+            } => Self::Program {
+                program: change(program),
+                said,
+                hint,
+            },
         }
     }
 }

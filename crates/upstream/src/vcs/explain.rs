@@ -18,18 +18,31 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn exit(program: &str, code: Option<i32>, said: &str) -> Self {
-        Self { program: program.to_owned(), code, said: said.to_owned(), cause: None }
+        Self {
+            program: program.to_owned(),
+            code,
+            said: said.to_owned(),
+            cause: None,
+        }
     }
 
     /// Whether an HTTP server pointed elsewhere, which git was not allowed to follow.
     pub(crate) fn is_redirect(&self) -> bool {
-        let markers = ["error: 301", "error: 302", "error: 303", "error: 307", "error: 308"];
+        let markers = [
+            "error: 301",
+            "error: 302",
+            "error: 303",
+            "error: 307",
+            "error: 308",
+        ];
         self.contains(&markers)
     }
 
     fn contains(&self, markers: &[&str]) -> bool {
         let said = self.said.to_ascii_lowercase();
-        markers.iter().any(|marker| said.contains(&marker.to_ascii_lowercase()))
+        markers
+            .iter()
+            .any(|marker| said.contains(&marker.to_ascii_lowercase()))
     }
 
     fn text(&self, url: &str) -> String {
@@ -44,7 +57,12 @@ impl Failure {
 
 impl From<DirectError> for Failure {
     fn from(error: DirectError) -> Self {
-        Self { program: String::new(), code: None, said: String::new(), cause: Some(error) }
+        Self {
+            program: String::new(),
+            code: None,
+            said: String::new(),
+            cause: Some(error),
+        }
     }
 }
 
@@ -119,7 +137,9 @@ pub(crate) fn classify(failure: Failure, url: &str, scope: &Scope) -> DirectErro
         return DirectError::not_found(with(text, absent_advice(scope)));
     }
     if failure.contains(&AUTH) {
-        return DirectError::Auth { text: with(text, auth_advice(url, scope)) };
+        return DirectError::Auth {
+            text: with(text, auth_advice(url, scope)),
+        };
     }
     if failure.contains(&OFFLINE) {
         return DirectError::unreachable(with(text, offline_advice(&failure)));
@@ -132,7 +152,12 @@ pub(crate) fn classify(failure: Failure, url: &str, scope: &Scope) -> DirectErro
     }
     DirectError::Program {
         program: format!("{} {url}", failure.program),
-        said: failure.said.lines().take(6).collect::<Vec<_>>().join("\n\t"),
+        said: failure
+            .said
+            .lines()
+            .take(6)
+            .collect::<Vec<_>>()
+            .join("\n\t"),
         hint: String::new(),
     }
 }
@@ -146,7 +171,8 @@ fn auth_advice(url: &str, scope: &Scope) -> String {
         return "no access: give the user that runs modkeep an ssh key or agent, and the host's key in known_hosts".into();
     }
     if scope.private {
-        return "no access: add credentials with --credentials, netrc or a git credential helper".into();
+        return "no access: add credentials with --credentials, netrc or a git credential helper"
+            .into();
     }
     format!(
         "no access, or no such repository: check the path; if {} is private, declare it with --private and add credentials",
@@ -176,8 +202,15 @@ mod tests {
     use super::*;
 
     fn class(said: &str) -> DirectError {
-        let scope = Scope { module: "h.example/x".into(), private: false };
-        classify(Failure::exit("git ls-remote", Some(128), said), "https://h.example/x", &scope)
+        let scope = Scope {
+            module: "h.example/x".into(),
+            private: false,
+        };
+        classify(
+            Failure::exit("git ls-remote", Some(128), said),
+            "https://h.example/x",
+            &scope,
+        )
     }
 
     #[test]
@@ -191,7 +224,8 @@ mod tests {
 
     #[test]
     fn missing_access_says_to_declare_the_module_private() {
-        let said = "fatal: could not read Username for 'https://h.example': terminal prompts disabled";
+        let said =
+            "fatal: could not read Username for 'https://h.example': terminal prompts disabled";
         let error = class(said);
         assert!(matches!(error, DirectError::Auth { .. }));
         assert!(error.to_string().contains("--private"));
@@ -199,9 +233,11 @@ mod tests {
 
     #[test]
     fn an_unreachable_host_is_no_absence() {
-        let said = "fatal: unable to access 'https://h.example/x/': Could not resolve host: h.example";
+        let said =
+            "fatal: unable to access 'https://h.example/x/': Could not resolve host: h.example";
         assert!(matches!(class(said), DirectError::Unreachable { .. }));
-        let said = "fatal: unable to access 'https://h.example/x/': The requested URL returned error: 503";
+        let said =
+            "fatal: unable to access 'https://h.example/x/': The requested URL returned error: 503";
         assert!(matches!(class(said), DirectError::Unreachable { .. }));
     }
 }

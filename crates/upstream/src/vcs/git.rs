@@ -6,7 +6,9 @@
 //! them. Only what heads, tags and `HEAD` reach is ever fetched: hosts also expose pull requests,
 //! and a commit of those must not pass for one of the project's.
 
-use std::collections::HashMap;
+mod fetch;
+mod objects;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
@@ -19,18 +21,14 @@ use super::error::DirectError;
 use super::explain::{Failure, classify};
 use super::refs::{Refs, all_hex, is_hash, is_safe_ref};
 use super::remote::{Scope, Target};
-use super::repo::{Origin, RevInfo, TreeFile};
-use super::run::{Call, Environment, Running};
+use super::repo::{Origin, RevInfo};
+use super::run::{Call, Environment};
+
+use self::fetch::fetch_settings;
+use self::objects::Memo;
 
 /// Fewer digits than this are taken for a name, not a hash (as in the go command).
 const HASH_DIGITS_MIN: usize = 7;
-
-/// go.mod and LICENSE files may have 16 MiB (the go command's limit).
-const FILE_MAX: usize = 16 << 20;
-
-/// Files remembered per clone; they are asked for again by info, mod and zip.
-const MEMO_FILES_MAX: usize = 512;
-const MEMO_BYTES_MAX: usize = 8 << 20;
 
 /// Objects of one hash prefix that are looked at; seven digits are shared by few.
 const PREFIX_OBJECTS_MAX: usize = 64;
@@ -68,23 +66,14 @@ struct Snapshot {
     target: Arc<Target>,
 }
 
-#[derive(Default)]
-struct Memo {
-    times: HashMap<String, i64>,
-    files: HashMap<(String, String), Option<Arc<Vec<u8>>>>,
-    bytes: usize,
-}
-
-/// One answer of `git cat-file --batch`.
-struct Object {
-    kind: String,
-    data: Vec<u8>,
-}
-
 impl GitRepo {
     pub(crate) fn new(shared: Arc<Shared>, asked: &str, scope: Scope, dir: PathBuf) -> Self {
         let (bare, _) = super::remote::split_userinfo(asked);
-        let url = if asked.starts_with("http") { bare } else { asked.to_owned() };
+        let url = if asked.starts_with("http") {
+            bare
+        } else {
+            asked.to_owned()
+        };
         Self {
             shared,
             url,
@@ -123,7 +112,10 @@ impl GitRepo {
 
     /// The refs of the origin, asked for at most every `refs_fresh`.
     pub(crate) async fn refs(&self) -> Result<Arc<Refs>, DirectError> {
-        Ok(self.snapshot(self.shared.settings.limits.refs_fresh).await?.refs)
+        Ok(self
+            .snapshot(self.shared.settings.limits.refs_fresh)
+            .await?
+            .refs)
     }
 
     async fn snapshot(&self, age: std::time::Duration) -> Result<Snapshot, DirectError> {
@@ -151,11 +143,16 @@ impl GitRepo {
             Err(failure) => self.ls_remote_elsewhere(target, failure).await?,
         };
         let refs = Arc::new(Refs::parse(&String::from_utf8_lossy(&output)));
-        Ok(Snapshot { taken, refs, target: Arc::new(target) })
+        Ok(Snapshot {
+            taken,
+            refs,
+            target: Arc::new(target),
+        })
     }
 
     async fn ls_remote(&self, target: &Target) -> Result<Vec<u8>, Failure> {
-        let call = self.network_call(target)
+        let call = self
+            .network_call(target)
             .args(["ls-remote", "-q", "--end-of-options", &target.url])
             .dir(&self.shared.root)
             .stdout_max(self.shared.settings.limits.output_bytes);
@@ -173,13 +170,19 @@ impl GitRepo {
             return Err(self.explain(failure));
         }
         if !failure.is_redirect() {
-            return Err(self.shared.proven(self.explain(failure), &target.url, &self.scope).await);
+            return Err(self
+                .shared
+                .proven(self.explain(failure), &target.url, &self.scope)
+                .await);
         }
         let Some(place) = self.shared.redirected(&target.url, &self.scope).await? else {
             return Err(self.explain(failure));
         };
         let target = self.shared.git_target(&place, &self.scope).await?;
-        let output = self.ls_remote(&target).await.map_err(|failure| self.explain(failure))?;
+        let output = self
+            .ls_remote(&target)
+            .await
+            .map_err(|failure| self.explain(failure))?;
         Ok((target, output))
     }
 
@@ -217,7 +220,9 @@ impl GitRepo {
 
     /// What a tag, branch, hash or hash prefix names, in that order.
     pub(crate) async fn stat(&self, rev: &str) -> Result<RevInfo, DirectError> {
-        let snapshot = self.snapshot(self.shared.settings.limits.refs_fresh).await?;
+        let snapshot = self
+            .snapshot(self.shared.settings.limits.refs_fresh)
+            .await?;
         match self.stat_in(rev, &snapshot).await {
             Err(error) if error.is_not_found() && snapshot.taken.elapsed().as_millis() > 0 => {
                 // It may have been pushed since the refs were read.
@@ -243,7 +248,9 @@ impl GitRepo {
             None => self.find_prefix(rev, snapshot).await?,
         };
         let hash = found.ok_or_else(unknown)?;
-        let Some(time) = self.commit_time(&hash).await? else { return Err(unknown()) };
+        let Some(time) = self.commit_time(&hash).await? else {
+            return Err(unknown());
+        };
         Ok(self.rev_info(&hash, time, reference, version, refs))
     }
 
@@ -256,7 +263,9 @@ impl GitRepo {
         refs: &Refs,
     ) -> RevInfo {
         let tags = refs.tags_on(hash).to_vec();
-        let version = version.filter(|v| tags.contains(v)).unwrap_or_else(|| hash.to_owned());
+        let version = version
+            .filter(|v| tags.contains(v))
+            .unwrap_or_else(|| hash.to_owned());
         RevInfo {
             origin: Origin {
                 vcs: "git".into(),
@@ -310,33 +319,54 @@ impl GitRepo {
         self.prepare(&snapshot.refs).await?;
         let mut state = self.state.lock().await;
         self.fetch_all(&mut state, snapshot).await?;
-        let call = self.local().args(["rev-parse", &format!("--disambiguate={prefix}")]);
+        let call = self
+            .local()
+            .args(["rev-parse", &format!("--disambiguate={prefix}")]);
         let found = self.read_local(call).await?;
         let found = String::from_utf8_lossy(&found).into_owned();
         let mut commits = Vec::new();
-        for name in found.lines().filter(|line| is_hash(line)).take(PREFIX_OBJECTS_MAX) {
+        for name in found
+            .lines()
+            .filter(|line| is_hash(line))
+            .take(PREFIX_OBJECTS_MAX)
+        {
             commits.extend(self.commit_of(name).await?);
         }
         commits.sort();
         commits.dedup();
-        Ok(if commits.len() == 1 { commits.pop() } else { None })
+        Ok(if commits.len() == 1 {
+            commits.pop()
+        } else {
+            None
+        })
     }
 
     /// The commit that an object is or, as a tag, leads to.
     async fn commit_of(&self, hash: &str) -> Result<Option<String>, DirectError> {
         let mut hash = hash.to_owned();
         for _ in 0..TAG_DEPTH_MAX {
-            let check = self.local().args(["cat-file", "--batch-check=%(objecttype)"]);
-            let kind = self.read_local(check.stdin(format!("{hash}\n").into_bytes())).await?;
+            let check = self
+                .local()
+                .args(["cat-file", "--batch-check=%(objecttype)"]);
+            let kind = self
+                .read_local(check.stdin(format!("{hash}\n").into_bytes()))
+                .await?;
             match kind.trim_ascii() {
                 b"commit" => return Ok(Some(hash)),
                 b"tag" => {}
                 _ => return Ok(None),
             }
-            let Some(Some(tag)) = self.objects(&[hash]).await?.pop() else { return Ok(None) };
+            let Some(Some(tag)) = self.objects(&[hash]).await?.pop() else {
+                return Ok(None);
+            };
             let text = String::from_utf8_lossy(&tag.data).into_owned();
-            let object = text.lines().next().and_then(|line| line.strip_prefix("object "));
-            let Some(object) = object.filter(|name| is_hash(name)) else { return Ok(None) };
+            let object = text
+                .lines()
+                .next()
+                .and_then(|line| line.strip_prefix("object "));
+            let Some(object) = object.filter(|name| is_hash(name)) else {
+                return Ok(None);
+            };
             hash = object.to_owned();
         }
         Ok(None)
@@ -373,8 +403,9 @@ impl GitRepo {
         let snapshot = self.whole_history().await?;
         let merged = format!("--merged={hash}");
         let namespace = "refs/modkeep/tags/";
-        let call =
-            self.local().args(["for-each-ref", "--format=%(refname)", &merged, namespace]);
+        let call = self
+            .local()
+            .args(["for-each-ref", "--format=%(refname)", &merged, namespace]);
         let out = self.read_local(call).await?;
         let text = String::from_utf8_lossy(&out);
         let tags = text.lines().filter_map(|line| line.strip_prefix(namespace));
@@ -386,8 +417,12 @@ impl GitRepo {
     /// Whether the commit of `tag` is `hash` or an ancestor of it.
     pub(crate) async fn descends_from(&self, hash: &str, tag: &str) -> Result<bool, DirectError> {
         let snapshot = self.whole_history().await?;
-        let Some(base) = snapshot.refs.get(&format!("refs/tags/{tag}")) else { return Ok(false) };
-        let call = self.local().args(["merge-base", "--is-ancestor", "--", base, hash]);
+        let Some(base) = snapshot.refs.get(&format!("refs/tags/{tag}")) else {
+            return Ok(false);
+        };
+        let call = self
+            .local()
+            .args(["merge-base", "--is-ancestor", "--", base, hash]);
         let answer = self.shared.run(call).await?;
         match answer.code {
             Some(0) => Ok(true),
@@ -397,94 +432,13 @@ impl GitRepo {
     }
 
     async fn whole_history(&self) -> Result<Snapshot, DirectError> {
-        let snapshot = self.snapshot(self.shared.settings.limits.refs_fresh).await?;
+        let snapshot = self
+            .snapshot(self.shared.settings.limits.refs_fresh)
+            .await?;
         self.prepare(&snapshot.refs).await?;
         let mut state = self.state.lock().await;
         self.fetch_all(&mut state, &snapshot).await?;
         Ok(snapshot)
-    }
-
-    // ---- files ----
-
-    /// Files of a commit that is here; `None` where there is none. Remembered, because info, mod
-    /// and zip of one version ask for the same ones.
-    pub(crate) async fn read_files(
-        &self,
-        hash: &str,
-        paths: &[String],
-    ) -> Result<Vec<Option<Arc<Vec<u8>>>>, DirectError> {
-        let key = |path: &String| (hash.to_owned(), path.clone());
-        {
-            let memo = self.memo();
-            let known: Option<Vec<_>> =
-                paths.iter().map(|path| memo.files.get(&key(path)).cloned()).collect();
-            if let Some(known) = known {
-                return Ok(known);
-            }
-        }
-        let specs: Vec<String> = paths.iter().map(|path| format!("{hash}:{path}")).collect();
-        let objects = self.objects(&specs).await?;
-        let mut files = Vec::with_capacity(objects.len());
-        for (object, path) in objects.into_iter().zip(paths) {
-            let file = object.filter(|object| object.kind == "blob").map(|object| object.data);
-            if file.as_ref().is_some_and(|data| data.len() > FILE_MAX) {
-                return Err(DirectError::limits(format!("{path} is larger than {FILE_MAX} bytes")));
-            }
-            files.push(file.map(Arc::new));
-        }
-        let mut memo = self.memo();
-        for (file, path) in files.iter().zip(paths) {
-            memo.keep(key(path), file.clone());
-        }
-        Ok(files)
-    }
-
-    /// Every file under `subdir` of a commit: names, kinds and stored sizes.
-    pub(crate) async fn list_tree(
-        &self,
-        hash: &str,
-        subdir: &str,
-    ) -> Result<Vec<TreeFile>, DirectError> {
-        let mut call = Call::new("git", self.local_env()).arg("--literal-pathspecs");
-        call = call.args(["ls-tree", "-r", "-l", "-z", "--full-tree", hash]);
-        if !subdir.is_empty() {
-            call = call.args(["--", subdir]);
-        }
-        let max = self.shared.settings.limits.output_bytes;
-        let out = self.read_local(call.stdout_max(max)).await?;
-        out.split(|b| *b == 0).filter(|entry| !entry.is_empty()).map(parse_tree_entry).collect()
-    }
-
-    /// Starts `git archive` of a commit as a tar stream.
-    ///
-    /// Attributes of the tree apply (`eol`, `ident`, `working-tree-encoding`), as they do for the
-    /// go command; filters do not, because nothing configures one.
-    pub(crate) async fn archive(&self, hash: &str, subdir: &str) -> Result<Running<'_>, DirectError> {
-        self.write_attributes().await?;
-        let mut call = Call::new("git", self.local_env())
-            .arg("--literal-pathspecs")
-            .args(["-c", "core.autocrlf=input", "-c", "core.eol=lf"])
-            .args(["-c", "core.attributesFile=/dev/null", "-c", "tar.umask=0022"])
-            .args(["archive", "--format=tar", "--end-of-options", hash]);
-        if !subdir.is_empty() {
-            call = call.arg(subdir);
-        }
-        self.shared.runner.start(call)
-    }
-
-    /// Looks up several objects with one process.
-    async fn objects(&self, specs: &[String]) -> Result<Vec<Option<Object>>, DirectError> {
-        if specs.iter().any(|spec| spec.contains(['\n', '\0'])) {
-            return Err(DirectError::refused("a line break in a file name"));
-        }
-        let input = specs.join("\n") + "\n";
-        let call = self
-            .local()
-            .args(["cat-file", "--batch"])
-            .stdin(input.into_bytes())
-            .stdout_max(self.shared.settings.limits.output_bytes);
-        parse_batch(&self.read_local(call).await?, specs.len())
-            .ok_or_else(|| DirectError::damaged("git cat-file: unreadable answer"))
     }
 
     // ---- local git ----
@@ -503,177 +457,18 @@ impl GitRepo {
     async fn read_local(&self, call: Call) -> Result<Vec<u8>, DirectError> {
         let name = call.name();
         let answer = self.shared.run(call).await?;
-        let complains = answer.stderr.lines().any(|l| l.starts_with("error:") || l.starts_with("fatal:"));
+        let complains = answer
+            .stderr
+            .lines()
+            .any(|l| l.starts_with("error:") || l.starts_with("fatal:"));
         if answer.code == Some(0) && !complains {
             return Ok(answer.stdout);
         }
-        Err(DirectError::damaged(format!("{name} in the clone of {}: {}", self.url, answer.stderr)))
+        Err(DirectError::damaged(format!(
+            "{name} in the clone of {}: {}",
+            self.url, answer.stderr
+        )))
     }
-
-    async fn prepare(&self, refs: &Refs) -> Result<(), DirectError> {
-        if self.ready.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        let _state = self.state.lock().await;
-        let format = if refs.sha256() == Some(true) { "sha256" } else { "sha1" };
-        let mark = format!("{}\n{format}\n", self.asked_key());
-        let mark_file = self.dir.join("modkeep.clone");
-        let whole = self.dir.join("objects").is_dir() && self.dir.join("HEAD").is_file();
-        let kept = tokio::fs::read_to_string(&mark_file).await.unwrap_or_default();
-        if !whole || (kept != mark && refs.sha256().is_some()) {
-            self.init(format).await?;
-            tokio::fs::write(&mark_file, &mark).await?;
-        }
-        self.remove_stale_locks().await;
-        self.ready.store(true, Ordering::SeqCst);
-        Ok(())
-    }
-
-    /// The clone's identity on disk: never the URL as asked, which may hold a password.
-    fn asked_key(&self) -> String {
-        format!("git {}", self.url)
-    }
-
-    async fn init(&self, format: &str) -> Result<(), DirectError> {
-        tokio::fs::remove_dir_all(&self.dir).await.ok();
-        tokio::fs::create_dir_all(&self.dir).await?;
-        let call = Call::new("git", Environment::local())
-            .args(["init", "--quiet", "--bare", "--template=", "--initial-branch=main"])
-            .arg(format!("--object-format={format}"))
-            .arg(&self.dir)
-            .dir(&self.shared.root);
-        let answer = self.shared.run(call).await?;
-        if answer.code != Some(0) {
-            return Err(DirectError::Program {
-                program: "git init".into(),
-                said: answer.stderr,
-                hint: "modkeep needs git 2.31 or newer and a cache directory it may write".into(),
-            });
-        }
-        Ok(())
-    }
-
-    /// Locks left by a git that was killed; we hold the only right to write here.
-    async fn remove_stale_locks(&self) {
-        for name in ["shallow.lock", "packed-refs.lock", "config.lock", "HEAD.lock"] {
-            tokio::fs::remove_file(self.dir.join(name)).await.ok();
-        }
-    }
-
-    /// Archives must hold what was committed, whatever its age and the git version: the two
-    /// attributes that substitute and leave out are switched off, as the go command does.
-    async fn write_attributes(&self) -> Result<(), DirectError> {
-        let info = self.dir.join("info");
-        tokio::fs::create_dir_all(&info).await?;
-        let file = info.join("attributes");
-        let wanted = b"* -export-subst -export-ignore\n";
-        if tokio::fs::read(&file).await.is_ok_and(|have| have == wanted) {
-            return Ok(());
-        }
-        let part = info.join(format!("attributes.{:?}", std::thread::current().id()));
-        tokio::fs::write(&part, wanted).await?;
-        Ok(tokio::fs::rename(&part, &file).await?)
-    }
-
-    // ---- fetching ----
-
-    /// Fetches one ref, without history unless the history is here. Reports whether git was
-    /// content; why not does not matter, the whole fetch that follows will say.
-    async fn fetch_one(
-        &self,
-        reference: &str,
-        hash: &str,
-        snapshot: &Snapshot,
-        state: &State,
-    ) -> bool {
-        // On a whole clone `--depth` would cut history off again.
-        let depth = if state.complete_for.is_some() { None } else { Some("--depth=1") };
-        let refspec = format!("+{reference}:refs/modkeep/kept/{hash}");
-        self.fetch(depth, &[refspec], &snapshot.target).await.is_ok()
-    }
-
-    async fn fetch_all(&self, state: &mut State, snapshot: &Snapshot) -> Result<(), DirectError> {
-        let digest = snapshot.refs.digest();
-        if state.complete_for == Some(digest) {
-            return Ok(());
-        }
-        let refspecs = [
-            "+refs/heads/*:refs/modkeep/heads/*".to_owned(),
-            "+refs/tags/*:refs/modkeep/tags/*".to_owned(),
-        ];
-        self.fetch(Some("--prune"), &refspecs, &snapshot.target).await?;
-        if self.dir.join("shallow").exists() {
-            // Refs first, history second: git up to 2.23 confuses itself otherwise.
-            self.fetch(Some("--unshallow"), &refspecs, &snapshot.target).await?;
-        }
-        state.complete_for = Some(digest);
-        if snapshot.refs.len() > 500 {
-            let call = self.local().args(["pack-refs", "--all"]);
-            self.shared.run(call).await?;
-        }
-        Ok(())
-    }
-
-    async fn fetch(
-        &self,
-        option: Option<&str>,
-        refspecs: &[String],
-        target: &Target,
-    ) -> Result<(), DirectError> {
-        let mut env = target.environment(self.shared.network());
-        env.put("GIT_DIR", &self.dir);
-        env.put("GIT_NO_LAZY_FETCH", "1");
-        let call = fetch_settings(Call::new("git", env))
-            .args(["fetch", "-q", "-f", "--no-tags", "--no-write-fetch-head", "--no-auto-gc"])
-            .args(["--no-recurse-submodules", "--no-show-forced-updates"])
-            .args(option)
-            .arg("--end-of-options")
-            .arg(&target.url)
-            .args(refspecs)
-            .dir(&self.dir)
-            .secrets(&target.secrets);
-        self.network(call).await.map_err(|failure| self.explain(failure))?;
-        self.shared.grew(&self.dir).await
-    }
-}
-
-impl Memo {
-    fn keep(&mut self, key: (String, String), file: Option<Arc<Vec<u8>>>) {
-        let size = file.as_ref().map_or(0, |data| data.len());
-        if self.files.len() >= MEMO_FILES_MAX || self.bytes + size > MEMO_BYTES_MAX {
-            self.files.clear();
-            self.bytes = 0;
-        }
-        if size <= MEMO_BYTES_MAX / 4 {
-            self.bytes += size;
-            self.files.insert(key, file);
-        }
-        if self.times.len() > 100_000 {
-            self.times.clear();
-        }
-    }
-}
-
-/// Settings that outrank the user's: no hook, no prompt, no background work, no redirect, no
-/// transport but the one allowed, and an end to servers that send nothing.
-fn fetch_settings(call: Call) -> Call {
-    const SETTINGS: [&str; 14] = [
-        "core.hooksPath=/dev/null",
-        "core.askPass=",
-        "core.fsmonitor=false",
-        "gc.auto=0",
-        "maintenance.auto=false",
-        "fetch.writeCommitGraph=false",
-        "fetch.recurseSubmodules=false",
-        "fetch.output=compact",
-        "submodule.recurse=false",
-        "protocol.version=2",
-        "transfer.bundleURI=false",
-        "http.followRedirects=false",
-        "http.lowSpeedLimit=1",
-        "http.lowSpeedTime=60",
-    ];
-    SETTINGS.iter().fold(call, |call, setting| call.args(["-c", setting]))
 }
 
 /// The ref and hash that a revision names, and the tag name to keep as its version.
@@ -694,7 +489,9 @@ fn resolve(rev: &str, refs: &Refs) -> Result<Option<Resolved>, DirectError> {
         return Ok(Some((head, Some(hash), None)));
     }
     if rev == "HEAD" {
-        let head = refs.get("HEAD").map(|hash| ("HEAD".into(), Some(hash.to_owned()), None));
+        let head = refs
+            .get("HEAD")
+            .map(|hash| ("HEAD".into(), Some(hash.to_owned()), None));
         return Ok(head);
     }
     let digits = if refs.sha256() == Some(true) { 64 } else { 40 };
@@ -719,52 +516,19 @@ fn resolve(rev: &str, refs: &Refs) -> Result<Option<Resolved>, DirectError> {
     }))
 }
 
-/// `MODE SP KIND SP HASH SP SIZE TAB NAME` of `git ls-tree -l`.
-fn parse_tree_entry(entry: &[u8]) -> Result<TreeFile, DirectError> {
-    let parsed = || {
-        let tab = entry.iter().position(|b| *b == b'\t')?;
-        let head = std::str::from_utf8(&entry[..tab]).ok()?;
-        let mut words = head.split_ascii_whitespace();
-        let mode = words.next()?;
-        let size = words.nth(2)?;
-        let name = entry[tab + 1..].to_vec();
-        let regular = mode.starts_with("100");
-        Some(TreeFile { name, regular, size: size.parse().unwrap_or(0) })
-    };
-    parsed().ok_or_else(|| DirectError::damaged("git ls-tree: unreadable answer"))
-}
-
-/// The answers of `git cat-file --batch`, in order; `None` when they cannot be read.
-fn parse_batch(mut bytes: &[u8], count: usize) -> Option<Vec<Option<Object>>> {
-    let mut objects = Vec::with_capacity(count);
-    for _ in 0..count {
-        let end = bytes.iter().position(|b| *b == b'\n')?;
-        let line = String::from_utf8_lossy(&bytes[..end]).into_owned();
-        bytes = &bytes[end + 1..];
-        let words: Vec<&str> = line.rsplitn(3, ' ').collect();
-        let absent = matches!(words.first(), Some(&("missing" | "ambiguous" | "submodule")));
-        if absent {
-            objects.push(None);
-            continue;
-        }
-        let [size, kind, hash] = words.as_slice() else { return None };
-        let size: usize = size.parse().ok()?;
-        if !is_hash(hash) || bytes.len() <= size {
-            return None;
-        }
-        objects.push(Some(Object { kind: (*kind).to_owned(), data: bytes[..size].to_vec() }));
-        bytes = &bytes[size + 1..];
-    }
-    Some(objects)
-}
-
 /// Seconds of the `committer` line of a commit, as `%ct` gives them.
 fn committer_time(commit: &[u8]) -> Option<i64> {
-    let head_end = commit.windows(2).position(|w| w == b"\n\n").unwrap_or(commit.len());
+    let head_end = commit
+        .windows(2)
+        .position(|w| w == b"\n\n")
+        .unwrap_or(commit.len());
     let line = commit[..head_end]
         .split(|b| *b == b'\n')
         .find_map(|line| line.strip_prefix(b"committer "))?;
-    let after = line.iter().rposition(|b| *b == b'>').map_or(line, |i| &line[i + 1..]);
+    let after = line
+        .iter()
+        .rposition(|b| *b == b'>')
+        .map_or(line, |i| &line[i + 1..]);
     let text = std::str::from_utf8(after).ok()?;
     text.split_ascii_whitespace().next()?.parse().ok()
 }
@@ -778,7 +542,9 @@ mod tests {
     const B: &str = "1111111bbbb11111111111111111111111111111";
 
     fn refs() -> Refs {
-        Refs::parse(&format!("{A}\tHEAD\n{A}\trefs/heads/v1\n{B}\trefs/tags/v1\n{A}\trefs/tags/z\n"))
+        Refs::parse(&format!(
+            "{A}\tHEAD\n{A}\trefs/heads/v1\n{B}\trefs/tags/v1\n{A}\trefs/tags/z\n"
+        ))
     }
 
     #[test]
@@ -798,7 +564,14 @@ mod tests {
 
     #[test]
     fn names_that_are_no_ref_and_no_hash_resolve_to_nothing() {
-        for rev in ["--upload-pack=x", "nope", "HEAD~1", "v1^{tree}", ":/fix", ""] {
+        for rev in [
+            "--upload-pack=x",
+            "nope",
+            "HEAD~1",
+            "v1^{tree}",
+            ":/fix",
+            "",
+        ] {
             assert!(resolve(rev, &refs()).unwrap().is_none(), "{rev}");
         }
     }
@@ -808,15 +581,5 @@ mod tests {
         let commit = b"tree x\nauthor A <a> 1 +0000\ncommitter B > <b> 1531900000 +0200\n\ncommitter <c> 5 +0\n";
         assert_eq!(committer_time(commit), Some(1_531_900_000));
         assert_eq!(committer_time(b"tree x\n\ncommitter B <b> 7 +0000\n"), None);
-    }
-
-    #[test]
-    fn batch_answers_hold_any_bytes_and_may_be_missing() {
-        let text = format!("{A} blob 3\na\nb\nx:y z missing\n{B} commit 0\n\n");
-        let objects = parse_batch(text.as_bytes(), 3).unwrap();
-        assert_eq!(objects[0].as_ref().unwrap().data, b"a\nb");
-        assert!(objects[1].is_none());
-        assert_eq!(objects[2].as_ref().unwrap().kind, "commit");
-        assert!(parse_batch(b"garbage\n", 1).is_none());
     }
 }

@@ -4,8 +4,9 @@
 //! none (`HGRCPATH` empty), so that no extension or filter of anybody changes bytes. Revisions
 //! are quoted: `--rev` takes an expression language, and a module query is only ever a name.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -17,7 +18,7 @@ use super::error::DirectError;
 use super::explain::{Failure, classify};
 use super::refs::all_hex;
 use super::remote::{Scope, check_url, require_public_url};
-use super::repo::{Origin, RevInfo, Tags, TreeFile};
+use super::repo::{FileData, Origin, RevInfo, Tags, TreeFile};
 use super::run::{Call, Environment, Running};
 
 /// Settings for every step that reaches a server: no prompt, no hook of the clone, no subrepo.
@@ -56,7 +57,15 @@ pub(crate) struct HgRepo {
     dir: PathBuf,
     life: RwLock<()>,
     pulled: Mutex<Option<Pulled>>,
+    /// Files by commit and path: hg takes a quarter of a second to start.
+    files: StdMutex<Memo>,
 }
+
+/// Files by commit and path.
+type Memo = HashMap<(String, String), FileData>;
+
+/// Files remembered per clone.
+const FILES_MAX: usize = 256;
 
 #[derive(Clone)]
 struct Pulled {
@@ -69,7 +78,15 @@ struct Pulled {
 impl HgRepo {
     pub(crate) fn new(shared: Arc<Shared>, url: &str, scope: Scope, dir: PathBuf) -> Self {
         let (url, life) = (url.to_owned(), RwLock::default());
-        Self { shared, url, scope, dir, life, pulled: Mutex::default() }
+        Self {
+            shared,
+            url,
+            scope,
+            dir,
+            life,
+            pulled: Mutex::default(),
+            files: StdMutex::default(),
+        }
     }
 
     pub(crate) fn life(&self) -> &RwLock<()> {
@@ -78,10 +95,15 @@ impl HgRepo {
 
     pub(crate) async fn forget(&self) -> Result<(), DirectError> {
         *self.pulled.lock().await = None;
+        self.files().clear();
         match tokio::fs::remove_dir_all(&self.dir).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    fn files(&self) -> MutexGuard<'_, Memo> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn local(&self) -> Call {
@@ -94,7 +116,10 @@ impl HgRepo {
         if answer.code == Some(0) {
             return Ok(answer.stdout);
         }
-        Err(DirectError::damaged(format!("{name} in the clone of {}: {}", self.url, answer.stderr)))
+        Err(DirectError::damaged(format!(
+            "{name} in the clone of {}: {}",
+            self.url, answer.stderr
+        )))
     }
 
     /// The state of the clone after a pull, at most `refs_fresh` old.
@@ -130,7 +155,7 @@ impl HgRepo {
         }
         let call = Call::new("hg", self.shared.network())
             .args(SETTINGS)
-            .args(self.shared.hg_ssh().await?)
+            .args(self.shared.hg_ssh(&self.url).await?)
             .args(["pull", "-f", "-q", "--noninteractive", "--", &self.url])
             .dir(&self.dir);
         let name = call.name();
@@ -144,7 +169,12 @@ impl HgRepo {
 
     fn explain(&self, failure: Failure) -> DirectError {
         let said = failure.said.to_ascii_lowercase();
-        let broken = ["integrity check failed", "abandoned transaction", "unknown revision", "corrupt"];
+        let broken = [
+            "integrity check failed",
+            "abandoned transaction",
+            "unknown revision",
+            "corrupt",
+        ];
         if broken.iter().any(|word| said.contains(word)) {
             return DirectError::damaged(format!("hg pull {}: {}", self.url, failure.said));
         }
@@ -155,9 +185,13 @@ impl HgRepo {
     }
 
     async fn names(&self, verb: &str, options: &[&str]) -> Result<Vec<String>, DirectError> {
-        let out = self.read_local(self.local().arg(verb).args(options)).await?;
+        let out = self
+            .read_local(self.local().arg(verb).args(options))
+            .await?;
         let text = String::from_utf8_lossy(&out);
-        let names = text.lines().filter(|name| !name.is_empty() && *name != "tip");
+        let names = text
+            .lines()
+            .filter(|name| !name.is_empty() && *name != "tip");
         Ok(names.map(str::to_owned).collect())
     }
 
@@ -167,18 +201,32 @@ impl HgRepo {
             tokio::fs::write(&script, STATE_EXTENSION).await?;
         }
         let extension = format!("extensions.modkeepstate={}", script.display());
-        let call = self.local().args(["--config", &extension, "modkeepstate", "--", "."]);
+        let call = self
+            .local()
+            .args(["--config", &extension, "modkeepstate", "--", "."]);
         let answer = self.shared.run(call).await?;
         // A hg without Python extensions still serves; only the sum is missing then.
-        Ok(if answer.code == Some(0) { state_sum(&answer.stdout) } else { String::new() })
+        Ok(if answer.code == Some(0) {
+            state_sum(&answer.stdout)
+        } else {
+            String::new()
+        })
     }
 
     pub(crate) async fn tags(&self, prefix: &str) -> Result<Tags, DirectError> {
         let pulled = self.pulled().await?;
-        let mut names: Vec<String> =
-            pulled.tags.iter().filter(|tag| tag.starts_with(prefix)).cloned().collect();
+        let mut names: Vec<String> = pulled
+            .tags
+            .iter()
+            .filter(|tag| tag.starts_with(prefix))
+            .cloned()
+            .collect();
         names.sort();
-        Ok(Tags { names, repo_sum: pulled.repo_sum, ..Tags::default() })
+        Ok(Tags {
+            names,
+            repo_sum: pulled.repo_sum,
+            ..Tags::default()
+        })
     }
 
     pub(crate) async fn latest(&self) -> Result<RevInfo, DirectError> {
@@ -190,7 +238,9 @@ impl HgRepo {
         let pulled = self.pulled().await?;
         let unknown = || DirectError::not_found(format!("unknown revision {rev}"));
         let literal = quoted(rev).ok_or_else(unknown)?;
-        let call = self.local().args(["log", "-l1", &format!("--rev={literal}")]);
+        let call = self
+            .local()
+            .args(["log", "-l1", &format!("--rev={literal}")]);
         let call = call.args(["--template", "{node} {date|hgdate} {tags}"]);
         let answer = self.shared.run(call).await?;
         if answer.code != Some(0) {
@@ -209,13 +259,27 @@ impl HgRepo {
             // The null revision: an empty repository.
             return Err(DirectError::not_found("no commits"));
         }
-        let time = time.parse().map_err(|_| DirectError::refused(format!("hg log: {out}")))?;
-        let mut tags: Vec<String> =
-            fields.iter().skip(3).filter(|t| **t != "tip").map(|t| (*t).to_owned()).collect();
+        let time = time
+            .parse()
+            .map_err(|_| DirectError::refused(format!("hg log: {out}")))?;
+        let mut tags: Vec<String> = fields
+            .iter()
+            .skip(3)
+            .filter(|t| **t != "tip")
+            .map(|t| (*t).to_owned())
+            .collect();
         tags.sort();
         let moving = rev == "tip" || pulled.branches.iter().any(|branch| branch == rev);
-        let version = if moving || hash.starts_with(rev) { *hash } else { rev };
-        let reference = if hash.starts_with(rev) && rev.len() >= 12 { "" } else { rev };
+        let version = if moving || hash.starts_with(rev) {
+            *hash
+        } else {
+            rev
+        };
+        let reference = if hash.starts_with(rev) && rev.len() >= 12 {
+            ""
+        } else {
+            rev
+        };
         Ok(RevInfo {
             origin: Origin {
                 vcs: "hg".into(),
@@ -239,11 +303,17 @@ impl HgRepo {
         let call = self.local().args(["log", &rev, "--template", "{tags}\n"]);
         let out = self.read_local(call).await?;
         let text = String::from_utf8_lossy(&out);
-        Ok(text.split_whitespace().filter(|tag| *tag != "tip").map(str::to_owned).collect())
+        Ok(text
+            .split_whitespace()
+            .filter(|tag| *tag != "tip")
+            .map(str::to_owned)
+            .collect())
     }
 
     pub(crate) async fn descends_from(&self, name: &str, tag: &str) -> Result<bool, DirectError> {
-        let Some(tag) = quoted(tag) else { return Ok(false) };
+        let Some(tag) = quoted(tag) else {
+            return Ok(false);
+        };
         let rev = format!("--rev=ancestors({name}) and {tag}");
         let call = self.local().args(["log", &rev, "--template", "{node}"]);
         Ok(!self.read_local(call).await?.is_empty())
@@ -253,20 +323,36 @@ impl HgRepo {
         &self,
         name: &str,
         paths: &[String],
-    ) -> Result<Vec<Option<Arc<Vec<u8>>>>, DirectError> {
+    ) -> Result<Vec<FileData>, DirectError> {
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
+            let key = (name.to_owned(), path.clone());
+            if let Some(known) = self.files().get(&key).cloned() {
+                files.push(known);
+                continue;
+            }
             let call = self
                 .local()
-                .args(["cat", &format!("--rev={name}"), "--", &format!("path:{path}")])
+                .args([
+                    "cat",
+                    &format!("--rev={name}"),
+                    "--",
+                    &format!("path:{path}"),
+                ])
                 .stdout_max(16 << 20);
             let answer = self.shared.run(call).await?;
             let absent = answer.code == Some(1) || answer.stderr.contains("no such file");
-            match answer.code {
-                Some(0) => files.push(Some(Arc::new(answer.stdout))),
-                _ if absent => files.push(None),
+            let file = match answer.code {
+                Some(0) => Some(Arc::new(answer.stdout)),
+                _ if absent => None,
                 _ => return Err(DirectError::damaged(format!("hg cat: {}", answer.stderr))),
+            };
+            let mut memo = self.files();
+            if memo.len() >= FILES_MAX {
+                memo.clear();
             }
+            memo.insert(key, file.clone());
+            files.push(file);
         }
         Ok(files)
     }
@@ -288,14 +374,20 @@ impl HgRepo {
         if answer.code != Some(0) {
             return Err(DirectError::damaged(format!("hg files: {}", answer.stderr)));
         }
-        let lines = answer.stdout.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        let lines = answer
+            .stdout
+            .split(|b| *b == b'\n')
+            .filter(|line| !line.is_empty());
         lines.map(parse_file).collect()
     }
 
     /// Starts `hg archive` as a tar stream; names begin with [`ARCHIVE_PREFIX`].
     pub(crate) fn archive(&self, name: &str, subdir: &str) -> Result<Running<'_>, DirectError> {
         let mut call = self.local().args(["archive", "-t", "tar", "--no-decode"]);
-        call = call.args([&format!("--rev={name}"), &format!("--prefix={ARCHIVE_PREFIX}")]);
+        call = call.args([
+            &format!("--rev={name}"),
+            &format!("--prefix={ARCHIVE_PREFIX}"),
+        ]);
         if !subdir.is_empty() {
             call = call.arg(format!("--include=path:{subdir}"));
         }
@@ -314,11 +406,18 @@ fn local_env() -> Environment {
 
 impl Shared {
     /// An ssh that never asks, unless the user configured another.
-    async fn hg_ssh(&self) -> Result<Vec<&'static str>, DirectError> {
+    async fn hg_ssh(&self, url: &str) -> Result<Vec<&'static str>, DirectError> {
+        if !url.starts_with("ssh://") {
+            return Ok(Vec::new());
+        }
         let call = Call::new("hg", self.network()).args(["config", "ui.ssh"]);
         let own = self.run(call.dir(&self.root)).await?;
         let set = own.code == Some(0) && !own.stdout.is_empty();
-        Ok(if set { Vec::new() } else { vec!["--config", "ui.ssh=ssh -o BatchMode=yes"] })
+        Ok(if set {
+            Vec::new()
+        } else {
+            vec!["--config", "ui.ssh=ssh -o BatchMode=yes"]
+        })
     }
 }
 
@@ -335,7 +434,10 @@ fn parse_file(line: &[u8]) -> Result<TreeFile, DirectError> {
         (Some(flags), Some(name), Some(size)) => Ok(TreeFile {
             name: name.to_vec(),
             regular: !flags.contains(&b'l'),
-            size: std::str::from_utf8(size).ok().and_then(|s| s.parse().ok()).unwrap_or(0),
+            size: std::str::from_utf8(size)
+                .ok()
+                .and_then(|s| s.parse().ok())
+                .unwrap_or(0),
         }),
         _ => Err(DirectError::damaged("hg files: unreadable answer")),
     }
@@ -363,7 +465,10 @@ fn state_sum(state: &[u8]) -> String {
         }
         hasher.update(b"\n");
     }
-    format!("r1:{}", base64::engine::general_purpose::STANDARD.encode(hasher.finalize()))
+    format!(
+        "r1:{}",
+        base64::engine::general_purpose::STANDARD.encode(hasher.finalize())
+    )
 }
 
 fn hex_bytes(text: &str) -> Vec<u8> {

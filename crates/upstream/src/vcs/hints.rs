@@ -10,11 +10,14 @@ const TAGS_MAX: usize = 20_000;
 
 /// Adds advice to a "not found" about an unknown revision.
 pub(crate) async fn advise(error: DirectError, repo: &CodeRepo<'_>, asked: &str) -> DirectError {
-    let unknown = matches!(&error, DirectError::NotFound { text } if text.contains("unknown revision"));
+    let unknown =
+        matches!(&error, DirectError::NotFound { text } if text.contains("unknown revision"));
     if !unknown {
         return error;
     }
-    let Ok(tags) = repo.code.tags("").await else { return error };
+    let Ok(tags) = repo.code.tags("").await else {
+        return error;
+    };
     let tags = &tags.names[..tags.names.len().min(TAGS_MAX)];
     error.advise(&hint(tags, &repo.place.code_dir, asked))
 }
@@ -31,11 +34,17 @@ fn hint(tags: &[String], dir: &str, asked: &str) -> String {
         );
     }
     let bare = plain.trim_start_matches('v');
-    let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+    let prefix = if dir.is_empty() {
+        String::new()
+    } else {
+        format!("{dir}/")
+    };
     if has(&format!("{prefix}{bare}")) {
         return format!("the tag {prefix}{bare} lacks the v: a version needs {prefix}{plain}");
     }
-    let nested = tags.iter().find(|tag| tag.strip_suffix(plain).is_some_and(|d| d.ends_with('/')));
+    let nested = tags
+        .iter()
+        .find(|tag| tag.strip_suffix(plain).is_some_and(|d| d.ends_with('/')));
     if let Some(tag) = nested {
         return format!("the tag {tag} is for the module in that directory, not for this one");
     }
@@ -47,7 +56,9 @@ fn hint(tags: &[String], dir: &str, asked: &str) -> String {
         .collect();
     law::sort(&mut own);
     match own.last() {
-        Some(newest) => format!("no tag {prefix}{plain}; the newest is {prefix}{newest}: push the tag"),
+        Some(newest) => {
+            format!("no tag {prefix}{plain}; the newest is {prefix}{newest}: push the tag")
+        }
         None => format!("the origin has no version tags {prefix}v*: push the tag {prefix}{plain}"),
     }
 }
@@ -65,7 +76,10 @@ mod tests {
         let text = hint(&tags(&["v1.2.3"]), "sub", "v1.2.3");
         assert!(text.contains("needs the tag sub/v1.2.3"), "{text}");
         let text = hint(&tags(&["sub/v1.2.3"]), "", "v1.2.3");
-        assert!(text.contains("sub/v1.2.3 is for the module in that directory"), "{text}");
+        assert!(
+            text.contains("sub/v1.2.3 is for the module in that directory"),
+            "{text}"
+        );
     }
 
     #[test]

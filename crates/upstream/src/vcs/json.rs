@@ -3,8 +3,9 @@
 /// An object of strings; empty ones are left out.
 pub(crate) fn object(fields: &[(&str, &str)]) -> String {
     let shown = fields.iter().filter(|(_, value)| !value.is_empty());
-    let body: Vec<String> =
-        shown.map(|(key, value)| format!("\"{key}\":{}", string(value))).collect();
+    let body: Vec<String> = shown
+        .map(|(key, value)| format!("\"{key}\":{}", string(value)))
+        .collect();
     format!("{{{}}}", body.join(","))
 }
 
@@ -44,7 +45,9 @@ pub(crate) fn time(seconds: i64, nanos: u32) -> Option<String> {
         0 => String::new(),
         n => format!(".{n:09}").trim_end_matches('0').to_owned(),
     };
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"))
+    Some(format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"
+    ))
 }
 
 /// Year, month and day of a day number since 1970 (Howard Hinnant's algorithm).
@@ -76,6 +79,9 @@ mod tests {
 
     #[test]
     fn objects_skip_what_is_empty_and_escape_html() {
-        assert_eq!(object(&[("A", "x<\n"), ("B", ""), ("C", "\"")]), r#"{"A":"x\u003c\n","C":"\""}"#);
+        assert_eq!(
+            object(&[("A", "x<\n"), ("B", ""), ("C", "\"")]),
+            r#"{"A":"x\u003c\n","C":"\""}"#
+        );
     }
 }

@@ -3,7 +3,12 @@
 
 use std::cmp::Ordering;
 
-use gomod::{modfile, path, pseudo, semver, version};
+use gomod::modfile::{ModFile, Retract};
+use gomod::zip::{FileKind, FileMeta};
+use gomod::{modfile, path, pseudo, semver, version, zip};
+
+use super::error::DirectError;
+use super::repo::TreeFile;
 
 pub(crate) fn is_valid(version: &str) -> bool {
     semver::is_valid(version)
@@ -11,7 +16,9 @@ pub(crate) fn is_valid(version: &str) -> bool {
 
 /// `vX.Y.Z[-PRE]`, or empty for what is no version.
 pub(crate) fn canonical(version: &str) -> String {
-    semver::canonical(version).map(std::borrow::Cow::into_owned).unwrap_or_default()
+    semver::canonical(version)
+        .map(std::borrow::Cow::into_owned)
+        .unwrap_or_default()
 }
 
 /// Canonical with `+incompatible` kept, or empty.
@@ -66,7 +73,12 @@ pub(crate) fn pseudo_stamp(seconds: i64) -> Option<String> {
 
 /// A new pseudo-version; `None` when the time has no four-digit year.
 pub(crate) fn pseudo_version(major: &str, base: &str, seconds: i64, rev: &str) -> Option<String> {
-    Some(pseudo::pseudo_version(major, base, &pseudo_stamp(seconds)?, rev))
+    Some(pseudo::pseudo_version(
+        major,
+        base,
+        &pseudo_stamp(seconds)?,
+        rev,
+    ))
 }
 
 /// A path without and its major version suffix: `/v2`, `.v2`, `.v2-unstable` or empty.
@@ -91,12 +103,13 @@ pub(crate) fn module_path(go_mod: &[u8]) -> String {
 
 /// Intervals of retracted versions.
 #[derive(Debug, Default)]
-pub(crate) struct Retractions(Vec<(String, String)>);
+pub(crate) struct Retractions(Vec<Retract>);
 
 impl Retractions {
     pub(crate) fn contain(&self, version: &str) -> bool {
-        let inside = |(low, high): &(String, String)| {
-            compare(low, version) != Ordering::Greater && compare(version, high) != Ordering::Greater
+        let inside = |retract: &Retract| {
+            compare(&retract.low, version) != Ordering::Greater
+                && compare(version, &retract.high) != Ordering::Greater
         };
         self.0.iter().any(inside)
     }
@@ -104,20 +117,48 @@ impl Retractions {
 
 /// What a go.mod retracts; nothing when it cannot be read, as in the go command.
 pub(crate) fn retractions(go_mod: &[u8]) -> Retractions {
-    Retractions(modfile::retractions(go_mod))
+    Retractions(
+        ModFile::parse_lax("go.mod", go_mod)
+            .map(|file| file.retract)
+            .unwrap_or_default(),
+    )
 }
 
 /// The go.mod served for a repository that has none.
 pub(crate) fn legacy_go_mod(path: &str) -> Vec<u8> {
-    format!("module {}\n", modfile::auto_quote(path)).into_bytes()
+    // No character of a valid path needs quotes in a go.mod.
+    format!("module {path}\n").into_bytes()
 }
 
-/// The names that go into the zip of a module.
-pub(crate) fn select(
-    _mv: &gomod::version::ModuleVersion,
-    files: &[super::repo::TreeFile],
-    _go_mod: Option<&[u8]>,
-) -> Result<Vec<Vec<u8>>, super::error::DirectError> {
-    let mods: Vec<Vec<u8>> = files.iter().filter(|f| f.name.to_ascii_lowercase().ends_with(b"/go.mod")).map(|f| f.name[..f.name.len()-6].to_vec()).collect();
-    Ok(files.iter().filter(|f| f.regular && !mods.iter().any(|m| f.name.starts_with(m))).map(|f| f.name.clone()).collect())
+/// The names that go into the zip of a module whose own go.mod asks for a language version.
+pub(crate) fn select(files: &[TreeFile], language: &str) -> Result<Vec<Vec<u8>>, DirectError> {
+    let mut metas = Vec::with_capacity(files.len());
+    for file in files {
+        let Ok(name) = String::from_utf8(file.name.clone()) else {
+            let shown = String::from_utf8_lossy(&file.name);
+            return Err(DirectError::refused(format!(
+                "malformed file path {shown:?}: invalid UTF-8"
+            )));
+        };
+        let kind = if file.regular {
+            FileKind::Regular
+        } else {
+            FileKind::Symlink
+        };
+        metas.push(FileMeta {
+            name,
+            size: file.size,
+            kind,
+        });
+    }
+    let selection = zip::select(&metas, language);
+    match selection.result(&metas) {
+        Err(error) if selection.too_large => Err(DirectError::limits(error.to_string())),
+        Err(error) => Err(DirectError::refused(error.to_string())),
+        Ok(()) => Ok(selection
+            .valid
+            .iter()
+            .map(|i| metas[*i].name.clone().into_bytes())
+            .collect()),
+    }
 }

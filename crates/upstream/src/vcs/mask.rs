@@ -40,7 +40,9 @@ fn mask_userinfo(text: &str) -> String {
         let (head, tail) = rest.split_at(at + 3);
         out.push_str(head);
         let end = tail
-            .find(|c: char| c == '/' || c == '?' || c == '#' || c.is_whitespace() || c == '\'' || c == '"')
+            .find(|c: char| {
+                c == '/' || c == '?' || c == '#' || c.is_whitespace() || c == '\'' || c == '"'
+            })
             .unwrap_or(tail.len());
         let authority = &tail[..end];
         match authority.rfind('@') {
@@ -68,7 +70,9 @@ fn mask_headers(text: &str) -> String {
         return text.to_owned();
     };
     let value = at + "authorization:".len();
-    let end = text[value..].find(['\n', '\'', '"']).map_or(text.len(), |i| value + i);
+    let end = text[value..]
+        .find(['\n', '\'', '"'])
+        .map_or(text.len(), |i| value + i);
     format!("{} {HIDDEN}{}", &text[..value], mask_headers(&text[end..]))
 }
 
@@ -95,7 +99,10 @@ mod tests {
     #[test]
     fn url_passwords_and_tokens_are_hidden() {
         assert_eq!(
-            mask("fatal: unable to access 'https://u:hunter2@h.example/x/': 403", &[]),
+            mask(
+                "fatal: unable to access 'https://u:hunter2@h.example/x/': 403",
+                &[]
+            ),
             "fatal: unable to access 'https://***@h.example/x/': 403"
         );
         assert_eq!(mask("https://ghp_token@h/x", &[]), "https://***@h/x");
@@ -110,8 +117,14 @@ mod tests {
 
     #[test]
     fn headers_queries_and_known_values_are_hidden() {
-        assert_eq!(mask("> Authorization: Basic abc\nnext", &[]), "> Authorization: ***\nnext");
-        assert_eq!(mask("GET /x?access_token=abc&y=1", &[]), "GET /x?access_token=***&y=1");
+        assert_eq!(
+            mask("> Authorization: Basic abc\nnext", &[]),
+            "> Authorization: ***\nnext"
+        );
+        assert_eq!(
+            mask("GET /x?access_token=abc&y=1", &[]),
+            "GET /x?access_token=***&y=1"
+        );
         assert_eq!(mask("I know s3cret!", &["s3cret".into()]), "I know ***!");
     }
 

@@ -129,7 +129,9 @@ impl Direct {
     /// # Errors
     /// The directory cannot be made, or another process holds it.
     pub fn new(settings: DirectSettings, pages: Arc<dyn Pages>) -> Result<Self, DirectError> {
-        Ok(Self { inner: Arc::new(Inner::new(settings, pages)?) })
+        Ok(Self {
+            inner: Arc::new(Inner::new(settings, pages)?),
+        })
     }
 
     /// The versions of a module, sorted, as in `@v/list`; empty when it has no tags.
@@ -158,11 +160,7 @@ impl Direct {
     ///
     /// # Errors
     /// See [`DirectError`].
-    pub async fn info(
-        &self,
-        path: &ModulePath,
-        rev: &Revision,
-    ) -> Result<DirectInfo, DirectError> {
+    pub async fn info(&self, path: &ModulePath, rev: &Revision) -> Result<DirectInfo, DirectError> {
         match self.ask(path, Ask::Info(rev)).await? {
             Reply::Info(info) => Ok(*info),
             _ => Err(mixed_up()),
@@ -203,7 +201,10 @@ impl Direct {
 
     async fn ask(&self, path: &ModulePath, ask: Ask<'_>) -> Result<Reply, DirectError> {
         let private = self.inner.shared.settings.private.matches(path.as_str());
-        let scope = Scope { module: path.as_str().to_owned(), private };
+        let scope = Scope {
+            module: path.as_str().to_owned(),
+            private,
+        };
         let root = self.inner.root_of(&scope).await?;
         let answered = match root.vcs.as_str() {
             "mod" => self.inner.shared.ask_proxy(&root, &scope, &ask).await,
@@ -253,7 +254,11 @@ impl Direct {
             Ask::GoMod(mv) => go_mod(&repo, mv).await.map(Reply::GoMod),
             Ask::Zip(mv, out) => {
                 let rev = exact(&repo, mv).await?;
-                self.inner.shared.zip(&repo, mv, &rev, out).await.map(Reply::Zip)
+                self.inner
+                    .shared
+                    .zip(&repo, mv, &rev, out)
+                    .await
+                    .map(Reply::Zip)
             }
         }
     }
@@ -269,7 +274,10 @@ async fn exact(repo: &CodeRepo<'_>, mv: &ModuleVersion) -> Result<RevInfo, Direc
     if info.version == asked {
         return Ok(rev);
     }
-    Err(DirectError::refused(format!("{mv}: invalid version: resolves to version {}", info.version)))
+    Err(DirectError::refused(format!(
+        "{mv}: invalid version: resolves to version {}",
+        info.version
+    )))
 }
 
 async fn go_mod(repo: &CodeRepo<'_>, mv: &ModuleVersion) -> Result<Vec<u8>, DirectError> {

@@ -6,8 +6,8 @@ use gomod::h1::H1;
 use gomod::version::ModuleVersion;
 use url::Url;
 
-use super::coderepo::DirectInfo;
 use super::clones::in_background;
+use super::coderepo::DirectInfo;
 use super::discovery::{RepoRoot, page_error};
 use super::error::DirectError;
 use super::law;
@@ -39,7 +39,9 @@ impl Shared {
                 Ok(Reply::Info(Box::new(parse_info(&page)?)))
             }
             Ask::GoMod(mv) => {
-                let page = self.proxy_page(root, scope, &version_file(mv, "mod")).await?;
+                let page = self
+                    .proxy_page(root, scope, &version_file(mv, "mod"))
+                    .await?;
                 Ok(Reply::GoMod(page.body))
             }
             Ask::Zip(mv, out) => self.proxy_zip(root, scope, mv, out).await.map(Reply::Zip),
@@ -49,8 +51,13 @@ impl Shared {
     fn proxy_url(&self, root: &RepoRoot, scope: &Scope, file: &str) -> Result<Url, DirectError> {
         let base = root.url.trim_end_matches('/');
         let insecure = self.settings.insecure.matches(&scope.module);
-        if !base.starts_with("https://") && !(base.starts_with("http://") && insecure) {
-            return Err(DirectError::refused(format!("insecure URL: {}", super::mask::mask_url(base))));
+        let secure = base.starts_with("https://");
+        let allowed = secure || (insecure && base.starts_with("http://"));
+        if !allowed {
+            return Err(DirectError::refused(format!(
+                "insecure URL: {}",
+                super::mask::mask_url(base)
+            )));
         }
         let path = gomod::escape::escape_path(&scope.module)
             .map_err(|error| DirectError::refused(error.to_string()))?;
@@ -81,7 +88,10 @@ impl Shared {
         out: &Path,
     ) -> Result<H1, DirectError> {
         let url = self.proxy_url(root, scope, &version_file(mv, "zip"))?;
-        let got = self.pages.download(&url, !scope.private, out, ZIP_BYTES_MAX).await;
+        let got = self
+            .pages
+            .download(&url, !scope.private, out, ZIP_BYTES_MAX)
+            .await;
         let status = got.map_err(|error| page_error(&format!("reading {url}"), error))?;
         if status != 200 {
             return Err(bad_status(&url, status));
@@ -124,8 +134,18 @@ fn parse_list(body: &[u8]) -> Vec<String> {
 fn parse_info(page: &Page) -> Result<DirectInfo, DirectError> {
     let bad = || DirectError::unreachable(format!("{}: no version in its answer", page.final_url));
     let info: serde_json::Value = serde_json::from_slice(&page.body).map_err(|_| bad())?;
-    let text = |key: &str| info.get(key).and_then(|value| value.as_str()).map(str::to_owned);
-    let version = text("Version").filter(|version| law::is_valid(version)).ok_or_else(bad)?;
+    let text = |key: &str| {
+        info.get(key)
+            .and_then(|value| value.as_str())
+            .map(str::to_owned)
+    };
+    let version = text("Version")
+        .filter(|version| law::is_valid(version))
+        .ok_or_else(bad)?;
     let time = text("Time").unwrap_or_default();
-    Ok(DirectInfo { version, time, origin: Origin::default() })
+    Ok(DirectInfo {
+        version,
+        time,
+        origin: Origin::default(),
+    })
 }

@@ -40,10 +40,16 @@ impl Refs {
         let mut tags_by_hash: HashMap<String, Vec<String>> = HashMap::new();
         for (name, hash) in &by_name {
             if let Some(tag) = name.strip_prefix("refs/tags/") {
-                tags_by_hash.entry(hash.clone()).or_default().push(tag.to_owned());
+                tags_by_hash
+                    .entry(hash.clone())
+                    .or_default()
+                    .push(tag.to_owned());
             }
         }
-        Self { by_name, tags_by_hash }
+        Self {
+            by_name,
+            tags_by_hash,
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
@@ -51,7 +57,9 @@ impl Refs {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.by_name.iter().map(|(name, hash)| (name.as_str(), hash.as_str()))
+        self.by_name
+            .iter()
+            .map(|(name, hash)| (name.as_str(), hash.as_str()))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -84,7 +92,10 @@ impl Refs {
                 hasher.update(format!("{} {hash}\n", quote(tag)));
             }
         }
-        format!("t1:{}", base64::engine::general_purpose::STANDARD.encode(hasher.finalize()))
+        format!(
+            "t1:{}",
+            base64::engine::general_purpose::STANDARD.encode(hasher.finalize())
+        )
     }
 
     /// Whether the repository names its objects with SHA-256; `None` when it has no refs.
@@ -116,7 +127,8 @@ pub(crate) fn is_hash(text: &str) -> bool {
 
 /// Lower-case hexadecimal digits only.
 pub(crate) fn all_hex(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    text.bytes()
+        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// Whether a name may stand in a refspec: the rules of `git check-ref-format`, so that a server
@@ -168,7 +180,14 @@ mod tests {
 
     #[test]
     fn names_that_would_alter_a_refspec_are_unsafe() {
-        for name in ["refs/tags/a:refs/heads/b", "refs/tags/*", "-x", "refs/tags/..", "a b", "a//b"] {
+        for name in [
+            "refs/tags/a:refs/heads/b",
+            "refs/tags/*",
+            "-x",
+            "refs/tags/..",
+            "a b",
+            "a//b",
+        ] {
             assert!(!is_safe_ref(name), "{name}");
         }
         assert!(is_safe_ref("refs/tags/sub/v1.2.3"));

@@ -79,10 +79,14 @@ pub(crate) fn check_url(url: &str) -> Result<&str, DirectError> {
 
 /// The URL without user and password, and those two.
 pub(crate) fn split_userinfo(url: &str) -> (String, Option<(String, String)>) {
-    let Some(at) = url.find("://") else { return (url.to_owned(), None) };
+    let Some(at) = url.find("://") else {
+        return (url.to_owned(), None);
+    };
     let rest = &url[at + 3..];
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let Some(i) = rest[..end].rfind('@') else { return (url.to_owned(), None) };
+    let Some(i) = rest[..end].rfind('@') else {
+        return (url.to_owned(), None);
+    };
     let (user, password) = rest[..i].split_once(':').unwrap_or((&rest[..i], ""));
     let bare = format!("{}{}", &url[..at + 3], &rest[i + 1..]);
     (bare, Some((unescape(user), unescape(password))))
@@ -106,11 +110,18 @@ fn unescape(text: &str) -> String {
 
 impl Shared {
     /// Applies the user's rewrites, the address rule and the credentials to a repository URL.
-    pub(crate) async fn git_target(&self, asked: &str, scope: &Scope) -> Result<Target, DirectError> {
+    pub(crate) async fn git_target(
+        &self,
+        asked: &str,
+        scope: &Scope,
+    ) -> Result<Target, DirectError> {
         check_url(asked)?;
         let is_http = asked.starts_with("http");
-        let (bare, own) =
-            if is_http { split_userinfo(asked) } else { (asked.to_owned(), None) };
+        let (bare, own) = if is_http {
+            split_userinfo(asked)
+        } else {
+            (asked.to_owned(), None)
+        };
         let rewritten_url = self.rewrite(&bare).await?;
         let rewritten = rewritten_url != bare;
         let (url, found) = match rewritten_url.starts_with("http") {
@@ -139,7 +150,9 @@ impl Shared {
             .args(["ls-remote", "--get-url", "--end-of-options", url])
             .dir(&self.root);
         let answer = self.run(call).await?;
-        let text = String::from_utf8_lossy(&answer.stdout).trim_end_matches('\n').to_owned();
+        let text = String::from_utf8_lossy(&answer.stdout)
+            .trim_end_matches('\n')
+            .to_owned();
         if answer.code != Some(0) || text.is_empty() || text.starts_with('-') {
             return Err(DirectError::Program {
                 program: "git ls-remote --get-url".into(),
@@ -154,9 +167,14 @@ impl Shared {
     /// resolves again, and a name that changes in between must not lead elsewhere.
     async fn require_public(&self, target: &mut Target) -> Result<(), DirectError> {
         let Ok(url) = Url::parse(&target.url) else {
-            return Err(DirectError::refused(format!("bad repository URL {:?}", target.url)));
+            return Err(DirectError::refused(format!(
+                "bad repository URL {:?}",
+                target.url
+            )));
         };
-        let port = url.port_or_known_default().unwrap_or(default_port(url.scheme()));
+        let port = url
+            .port_or_known_default()
+            .unwrap_or(default_port(url.scheme()));
         let name = host_of(&url);
         let proxied = target.is_http() && self.proxied(&target.url).await?;
         let addresses = public_addresses(&name, port, proxied).await?;
@@ -186,7 +204,12 @@ impl Shared {
         let call = Call::new("git", self.network())
             .args(["config", "--get-urlmatch", "http.proxy", url])
             .dir(&self.root);
-        Ok(self.run(call).await?.stdout.iter().any(|b| !b.is_ascii_whitespace()))
+        Ok(self
+            .run(call)
+            .await?
+            .stdout
+            .iter()
+            .any(|b| !b.is_ascii_whitespace()))
     }
 
     fn add_credentials(&self, target: &mut Target, url: Option<(String, String)>, scope: &Scope) {
@@ -220,7 +243,9 @@ fn transports(url: &str, rewritten: bool) -> Result<String, DirectError> {
         None if is_scp_like(url) => "ssh",
         None => "file",
     };
-    let helper = url.split_once("::").is_some_and(|(name, _)| name.bytes().all(is_name_byte));
+    let helper = url
+        .split_once("::")
+        .is_some_and(|(name, _)| name.bytes().all(is_name_byte));
     let allowed = match scheme {
         "file" => rewritten,
         "ext" => false,
@@ -273,8 +298,12 @@ fn bracketed(ip: &IpAddr) -> String {
 pub(crate) async fn require_public_url(url: &str) -> Result<(), DirectError> {
     let parsed = Url::parse(url)
         .map_err(|_| DirectError::refused(format!("bad repository URL {:?}", mask_url(url))))?;
-    let port = parsed.port_or_known_default().unwrap_or(default_port(parsed.scheme()));
-    public_addresses(&host_of(&parsed), port, false).await.map(|_| ())
+    let port = parsed
+        .port_or_known_default()
+        .unwrap_or(default_port(parsed.scheme()));
+    public_addresses(&host_of(&parsed), port, false)
+        .await
+        .map(|_| ())
 }
 
 /// The addresses of a host, all of them public; none when a proxy resolves the name.
@@ -295,7 +324,11 @@ async fn public_addresses(
     // the URL parser has turned those of http into dotted ones, the resolver below does the rest.
     if proxied && name.parse::<IpAddr>().is_err() {
         let local = name == "localhost" || name.ends_with(".localhost");
-        return if local { Err(refuse(format!("host {name} is this machine"))) } else { Ok(vec![]) };
+        return if local {
+            Err(refuse(format!("host {name} is this machine")))
+        } else {
+            Ok(vec![])
+        };
     }
     let found = tokio::net::lookup_host((name, port))
         .await
@@ -333,7 +366,14 @@ mod tests {
 
     #[test]
     fn urls_that_are_options_files_or_helpers_are_refused() {
-        for url in ["--upload-pack=evil", "file:///etc", "/etc", "ext::sh", "fd::3", "https://h/a b"] {
+        for url in [
+            "--upload-pack=evil",
+            "file:///etc",
+            "/etc",
+            "ext::sh",
+            "fd::3",
+            "https://h/a b",
+        ] {
             assert!(check_url(url).is_err(), "{url}");
         }
         assert!(check_url("https://h.example/x").is_ok());
@@ -341,9 +381,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_public_name_is_not_led_to_loopback() {
-        for url in ["https://localhost/x", "https://127.0.0.1/x", "https://[::1]/x", "https://0x7f.1/x"] {
+        for url in [
+            "https://localhost/x",
+            "https://127.0.0.1/x",
+            "https://[::1]/x",
+            "https://0x7f.1/x",
+        ] {
             let error = require_public_url(url).await.unwrap_err();
-            assert!(matches!(error, DirectError::Refused { .. }), "{url}: {error}");
+            assert!(
+                matches!(error, DirectError::Refused { .. }),
+                "{url}: {error}"
+            );
         }
     }
 }

@@ -85,6 +85,9 @@ pub(crate) struct TreeFile {
     pub size: u64,
 }
 
+/// A file's bytes, or none where there is no file.
+pub(crate) type FileData = Option<Arc<Vec<u8>>>;
+
 /// A repository of one of the systems.
 #[derive(Clone)]
 pub(crate) enum Code {
@@ -131,7 +134,7 @@ impl Code {
         &self,
         name: &str,
         paths: &[String],
-    ) -> Result<Vec<Option<Arc<Vec<u8>>>>, DirectError> {
+    ) -> Result<Vec<FileData>, DirectError> {
         match self {
             Self::Git(git) => git.read_files(name, paths).await,
             Self::Hg(hg) => hg.read_files(name, paths).await,
@@ -162,7 +165,9 @@ impl Code {
         match self {
             Self::Git(git) => git.descends_from(name, tag).await,
             Self::Hg(hg) => hg.descends_from(name, tag).await,
-            Self::Svn(_) => Err(DirectError::refused("svn cannot tell which tags a revision follows")),
+            Self::Svn(_) => Err(DirectError::refused(
+                "svn cannot tell which tags a revision follows",
+            )),
         }
     }
 
@@ -192,8 +197,12 @@ impl Code {
 
     /// Deletes the clone if nobody uses it now.
     pub(crate) async fn evict(&self) -> Result<bool, DirectError> {
-        let Some(life) = self.life() else { return Ok(true) };
-        let Ok(_alone) = life.try_write() else { return Ok(false) };
+        let Some(life) = self.life() else {
+            return Ok(true);
+        };
+        let Ok(_alone) = life.try_write() else {
+            return Ok(false);
+        };
         match self {
             Self::Git(git) => git.forget().await?,
             Self::Hg(hg) => hg.forget().await?,

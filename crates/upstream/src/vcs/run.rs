@@ -72,8 +72,13 @@ fn survives(name: &str) -> bool {
         "GIT_CONFIG_COUNT",
         "GIT_PROXY_COMMAND",
     ];
-    const GIT_KEPT_PREFIXES: [&str; 5] =
-        ["GIT_SSL_", "GIT_PROXY_SSL_", "GIT_HTTP_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"];
+    const GIT_KEPT_PREFIXES: [&str; 5] = [
+        "GIT_SSL_",
+        "GIT_PROXY_SSL_",
+        "GIT_HTTP_",
+        "GIT_CONFIG_KEY_",
+        "GIT_CONFIG_VALUE_",
+    ];
     const DROPPED: [&str; 9] = [
         "SSH_ASKPASS",
         "DISPLAY",
@@ -94,7 +99,10 @@ fn survives(name: &str) -> bool {
 impl Environment {
     /// Our environment, cleaned: for steps that must reach a server as the user would.
     pub(crate) fn network(extra: &[(String, String)]) -> Self {
-        let mut env = Self { inherit: true, set: BTreeMap::new() };
+        let mut env = Self {
+            inherit: true,
+            set: BTreeMap::new(),
+        };
         for (name, value) in extra {
             env.put(name, value);
         }
@@ -135,7 +143,8 @@ impl Environment {
     }
 
     pub(crate) fn put(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
-        self.set.insert(name.as_ref().to_owned(), value.as_ref().to_owned());
+        self.set
+            .insert(name.as_ref().to_owned(), value.as_ref().to_owned());
     }
 
     /// Adds git configuration that neither the process list nor a file shows.
@@ -148,8 +157,14 @@ impl Environment {
 
     fn git_config_count(&self) -> u32 {
         let own = self.set.get(OsStr::new("GIT_CONFIG_COUNT")).cloned();
-        let inherited = if self.inherit { std::env::var_os("GIT_CONFIG_COUNT") } else { None };
-        own.or(inherited).and_then(|text| text.to_str()?.parse().ok()).unwrap_or(0)
+        let inherited = if self.inherit {
+            std::env::var_os("GIT_CONFIG_COUNT")
+        } else {
+            None
+        };
+        own.or(inherited)
+            .and_then(|text| text.to_str()?.parse().ok())
+            .unwrap_or(0)
     }
 
     fn apply(&self, command: &mut tokio::process::Command) {
@@ -184,7 +199,8 @@ impl Call {
     }
 
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
@@ -215,7 +231,9 @@ impl Call {
             let is_value = std::mem::replace(&mut skip, matches!(*arg, "-c" | "--config"));
             !is_value && !arg.starts_with('-')
         });
-        format!("{} {}", self.program, verb.unwrap_or_default()).trim_end().to_owned()
+        format!("{} {}", self.program, verb.unwrap_or_default())
+            .trim_end()
+            .to_owned()
     }
 }
 
@@ -246,7 +264,10 @@ for g in $live; do kill -KILL -- "-$g" 2>/dev/null; done
 
 impl Runner {
     pub(crate) fn new(limits: ChildLimits) -> Self {
-        Self { limits, watch: Mutex::new(start_watch()) }
+        Self {
+            limits,
+            watch: Mutex::new(start_watch()),
+        }
     }
 
     fn watch(&self) -> MutexGuard<'_, Option<Watch>> {
@@ -285,16 +306,29 @@ impl Runner {
         let mut command = tokio::process::Command::new(call.program);
         command.args(&call.args).process_group(0);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.stdin(if call.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
+        command.stdin(if call.stdin.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        });
         if let Some(dir) = &call.dir {
             command.current_dir(dir);
         }
         call.env.apply(&mut command);
-        let child = command.spawn().map_err(|error| not_started(call.program, &error))?;
+        let child = command
+            .spawn()
+            .map_err(|error| not_started(call.program, &error))?;
         let group = child.id().unwrap_or(0);
         self.tell('+', group);
         limit_child(group, &self.limits);
-        Ok(Running { runner: self, child, group, name, stdin: call.stdin, secrets: call.secrets })
+        Ok(Running {
+            runner: self,
+            child,
+            group,
+            name,
+            stdin: call.stdin,
+            secrets: call.secrets,
+        })
     }
 
     pub(crate) fn time(&self) -> Duration {
@@ -325,7 +359,10 @@ fn start_watch() -> Option<Watch> {
         .process_group(0)
         .spawn();
     match started {
-        Ok(mut process) => Some(Watch { pipe: process.stdin.take(), process }),
+        Ok(mut process) => Some(Watch {
+            pipe: process.stdin.take(),
+            process,
+        }),
         Err(error) => {
             tracing::warn!(%error, "no sh: version control programs may outlive a crash");
             None
@@ -344,16 +381,24 @@ fn not_started(program: &str, error: &std::io::Error) -> DirectError {
 #[cfg(target_os = "linux")]
 fn limit_child(pid: u32, limits: &ChildLimits) {
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return;
+    };
     let set = |resource, value: u64| {
-        let limit = Rlimit { current: Some(value), maximum: Some(value) };
+        let limit = Rlimit {
+            current: Some(value),
+            maximum: Some(value),
+        };
         prlimit(Some(pid), resource, limit).ok();
     };
     set(Resource::Data, limits.memory_bytes);
     set(Resource::Fsize, limits.file_bytes);
     set(Resource::Core, 0);
     // One core may be busy all the time, a few more for a while.
-    set(Resource::Cpu, limits.time.as_secs().saturating_mul(4).max(1));
+    set(
+        Resource::Cpu,
+        limits.time.as_secs().saturating_mul(4).max(1),
+    );
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -380,15 +425,21 @@ impl Running<'_> {
     /// Feeds the input, gathers the output and waits for the end. No time limit of its own.
     pub(crate) async fn finish(&mut self, stdout_max: u64) -> Result<Answer, DirectError> {
         let input = std::mem::take(&mut self.stdin);
-        let (stdin, stdout, stderr) =
-            (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
+        let (stdin, stdout, stderr) = (
+            self.child.stdin.take(),
+            self.child.stdout.take(),
+            self.child.stderr.take(),
+        );
         let feed = async {
             if let Some(mut pipe) = stdin {
                 pipe.write_all(&input).await.ok();
             }
         };
-        let (_, out, err) =
-            tokio::join!(feed, read_up_to(stdout, stdout_max), read_and_drop(stderr, STDERR_MAX));
+        let (_, out, err) = tokio::join!(
+            feed,
+            read_up_to(stdout, stdout_max),
+            read_and_drop(stderr, STDERR_MAX)
+        );
         let Some(stdout) = out? else {
             self.kill();
             return Err(DirectError::limits(format!(
@@ -401,7 +452,11 @@ impl Running<'_> {
         let group = std::mem::take(&mut self.group);
         kill_group(group);
         let stderr = mask(String::from_utf8_lossy(&err?).trim_end(), &self.secrets);
-        Ok(Answer { code: status.code(), stdout, stderr })
+        Ok(Answer {
+            code: status.code(),
+            stdout,
+            stderr,
+        })
     }
 
     pub(crate) fn kill(&mut self) {
@@ -432,8 +487,13 @@ async fn read_up_to(
     max: u64,
 ) -> Result<Option<Vec<u8>>, DirectError> {
     let mut bytes = Vec::new();
-    let Some(stream) = stream else { return Ok(Some(bytes)) };
-    stream.take(max.saturating_add(1)).read_to_end(&mut bytes).await?;
+    let Some(stream) = stream else {
+        return Ok(Some(bytes));
+    };
+    stream
+        .take(max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .await?;
     Ok((bytes.len() as u64 <= max).then_some(bytes))
 }
 
@@ -443,7 +503,9 @@ async fn read_and_drop(
     max: usize,
 ) -> Result<Vec<u8>, DirectError> {
     let mut kept = Vec::new();
-    let Some(mut stream) = stream else { return Ok(kept) };
+    let Some(mut stream) = stream else {
+        return Ok(kept);
+    };
     let mut block = [0u8; 4096];
     loop {
         let n = stream.read(&mut block).await?;
@@ -474,16 +536,24 @@ mod tests {
 
     #[tokio::test]
     async fn output_status_and_errors_come_back() {
-        let answer = runner(5).run(sh("cat; echo oops >&2; exit 3").stdin(b"hi".to_vec())).await;
+        let answer = runner(5)
+            .run(sh("cat; echo oops >&2; exit 3").stdin(b"hi".to_vec()))
+            .await;
         let answer = answer.unwrap();
-        assert_eq!((answer.code, answer.stdout.as_slice()), (Some(3), &b"hi"[..]));
+        assert_eq!(
+            (answer.code, answer.stdout.as_slice()),
+            (Some(3), &b"hi"[..])
+        );
         assert_eq!(answer.stderr, "oops");
     }
 
     #[tokio::test]
     async fn endless_output_is_cut_off() {
         let result = runner(20).run(sh("yes").stdout_max(1000)).await;
-        assert!(matches!(result, Err(DirectError::Limits { .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(DirectError::Limits { .. })),
+            "{result:?}"
+        );
     }
 
     #[tokio::test]
@@ -492,7 +562,10 @@ mod tests {
         let pid_file = dir.path().join("pid");
         let script = format!("sleep 600 & echo $! > {}; wait", pid_file.display());
         let result = runner(1).run(sh(&script)).await;
-        assert!(matches!(result, Err(DirectError::Timeout { .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(DirectError::Timeout { .. })),
+            "{result:?}"
+        );
         let pid = std::fs::read_to_string(&pid_file).unwrap();
         for _ in 0..100 {
             if !alive(pid.trim()) {
@@ -531,7 +604,13 @@ mod tests {
 
     #[test]
     fn our_own_secrets_and_git_overrides_do_not_survive() {
-        for name in ["MODKEEP_TOKEN", "GIT_DIR", "GIT_EXTERNAL_DIFF", "SSH_ASKPASS", "GIT_TRACE"] {
+        for name in [
+            "MODKEEP_TOKEN",
+            "GIT_DIR",
+            "GIT_EXTERNAL_DIFF",
+            "SSH_ASKPASS",
+            "GIT_TRACE",
+        ] {
             assert!(!survives(name), "{name}");
         }
         for name in ["HOME", "SSH_AUTH_SOCK", "HTTPS_PROXY", "GIT_SSH_COMMAND"] {

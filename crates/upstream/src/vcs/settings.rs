@@ -49,7 +49,8 @@ impl DirectSettings {
     /// A variable as programs that reach a network see it.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         let own = self.environment.iter().rev().find(|(key, _)| key == name);
-        own.map(|(_, value)| value.clone()).or_else(|| std::env::var(name).ok())
+        own.map(|(_, value)| value.clone())
+            .or_else(|| std::env::var(name).ok())
     }
 }
 

@@ -10,7 +10,7 @@ use super::Shared;
 use super::error::DirectError;
 use super::explain::{Failure, classify};
 use super::remote::{Scope, check_url, require_public_url};
-use super::repo::{Origin, RevInfo, Tags, TreeFile};
+use super::repo::{FileData, Origin, RevInfo, Tags, TreeFile};
 use super::run::Call;
 
 /// A Subversion directory that is the root of modules.
@@ -23,10 +23,19 @@ pub(crate) struct SvnRepo {
 
 impl SvnRepo {
     pub(crate) fn new(shared: Arc<Shared>, url: &str, scope: Scope, dir: PathBuf) -> Self {
-        Self { shared, url: url.to_owned(), scope, dir }
+        Self {
+            shared,
+            url: url.to_owned(),
+            scope,
+            dir,
+        }
     }
 
-    async fn svn(&self, args: &[&str], target: &str) -> Result<Result<Vec<u8>, Failure>, DirectError> {
+    async fn svn(
+        &self,
+        args: &[&str],
+        target: &str,
+    ) -> Result<Result<Vec<u8>, Failure>, DirectError> {
         if self.shared.settings.offline {
             return Err(DirectError::unreachable(format!("{}: offline", self.url)));
         }
@@ -67,8 +76,11 @@ impl SvnRepo {
         let names = match self.svn(&["list"], &format!("{root}/tags")).await? {
             Ok(out) => {
                 let text = String::from_utf8_lossy(&out).into_owned();
-                let mut names: Vec<String> =
-                    text.lines().filter(|l| l.starts_with(prefix)).map(str::to_owned).collect();
+                let mut names: Vec<String> = text
+                    .lines()
+                    .filter(|l| l.starts_with(prefix))
+                    .map(str::to_owned)
+                    .collect();
                 names.sort();
                 names
             }
@@ -77,7 +89,10 @@ impl SvnRepo {
                 Vec::new()
             }
         };
-        Ok(Tags { names, ..Tags::default() })
+        Ok(Tags {
+            names,
+            ..Tags::default()
+        })
     }
 
     pub(crate) async fn latest(&self) -> Result<RevInfo, DirectError> {
@@ -91,7 +106,11 @@ impl SvnRepo {
             self.reachable().await?;
             return Err(unknown());
         }
-        let suffix = if number { format!("@{rev}") } else { String::new() };
+        let suffix = if number {
+            format!("@{rev}")
+        } else {
+            String::new()
+        };
         let target = format!("{}{suffix}", self.url);
         let out = match self.svn(&["log", "-l1", "--xml"], &target).await? {
             Ok(out) => String::from_utf8_lossy(&out).into_owned(),
@@ -104,8 +123,9 @@ impl SvnRepo {
         if !out.contains("<logentry") {
             return Err(DirectError::not_found("no commits"));
         }
-        let revision: u64 =
-            attribute(&out, "revision").and_then(|r| r.parse().ok()).ok_or_else(odd)?;
+        let revision: u64 = attribute(&out, "revision")
+            .and_then(|r| r.parse().ok())
+            .ok_or_else(odd)?;
         let date = element(&out, "date").ok_or_else(odd)?;
         let (time, nanos) = parse_time(&date).ok_or_else(odd)?;
         Ok(RevInfo {
@@ -128,7 +148,7 @@ impl SvnRepo {
         &self,
         name: &str,
         paths: &[String],
-    ) -> Result<Vec<Option<Arc<Vec<u8>>>>, DirectError> {
+    ) -> Result<Vec<FileData>, DirectError> {
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
             let target = format!("{}/{path}@{name}", self.url);
@@ -155,14 +175,30 @@ impl SvnRepo {
         };
         // A peg is needed so that an @ in the path is not taken for one.
         let pegged = format!("{target}@{name}");
-        let args = ["list", "--xml", "--incremental", "--recursive", "--revision", name];
-        let list = self.svn(&args, &pegged).await?.map_err(|failure| self.explain(failure))?;
+        let args = [
+            "list",
+            "--xml",
+            "--incremental",
+            "--recursive",
+            "--revision",
+            name,
+        ];
+        let list = self
+            .svn(&args, &pegged)
+            .await?
+            .map_err(|failure| self.explain(failure))?;
         let files = parse_list(&String::from_utf8_lossy(&list))?;
-        let total = files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.size));
+        let total = files
+            .iter()
+            .try_fold(0u64, |sum, file| sum.checked_add(file.size));
         if total.is_none_or(|total| total > bytes_max) {
-            return Err(DirectError::limits(format!("module source tree too large (max {bytes_max} bytes)")));
+            return Err(DirectError::limits(format!(
+                "module source tree too large (max {bytes_max} bytes)"
+            )));
         }
-        let holder = tempfile::Builder::new().prefix("export-").tempdir_in(&self.dir)?;
+        let holder = tempfile::Builder::new()
+            .prefix("export-")
+            .tempdir_in(&self.dir)?;
         let place = holder.path().join("tree");
         let place_text = place.to_string_lossy().into_owned();
         self.export_to(name, &pegged, &place_text).await?;
@@ -179,7 +215,12 @@ impl SvnRepo {
         }
         let call = Call::new("svn", env)
             .args(["export", "--non-interactive", "--no-auth-cache", "--quiet"])
-            .args(["--native-eol", "LF", "--ignore-externals", "--ignore-keywords"])
+            .args([
+                "--native-eol",
+                "LF",
+                "--ignore-externals",
+                "--ignore-keywords",
+            ])
             .args(["--revision", rev, "--", target, place])
             .dir(&self.dir);
         let name = call.name();
@@ -193,7 +234,9 @@ impl SvnRepo {
 
 /// svn's numbers for "no such path in this revision".
 fn is_absent(said: &str) -> bool {
-    ["E160013", "E200009", "E195012", "E160005"].iter().any(|code| said.contains(code))
+    ["E160013", "E200009", "E195012", "E160005"]
+        .iter()
+        .any(|code| said.contains(code))
 }
 
 /// A listed file must have been written as a plain file of the listed size: `svn:special` makes
@@ -216,7 +259,10 @@ fn check_exported(place: &Path, file: &TreeFile) -> Result<(), DirectError> {
     }
     let size = std::fs::metadata(&path)?.len();
     if size != file.size {
-        return refuse(&format!("listed with {} bytes, but written with {size}", file.size));
+        return refuse(&format!(
+            "listed with {} bytes, but written with {size}",
+            file.size
+        ));
     }
     Ok(())
 }
@@ -231,9 +277,15 @@ fn parse_list(xml: &str) -> Result<Vec<TreeFile>, DirectError> {
         }
         let size = element(entry, "size").and_then(|s| s.parse().ok());
         let (Some(name), Some(size)) = (element(entry, "name"), size) else {
-            return Err(DirectError::refused("unexpected response from svn list --xml"));
+            return Err(DirectError::refused(
+                "unexpected response from svn list --xml",
+            ));
         };
-        files.push(TreeFile { name: name.into_bytes(), regular: true, size });
+        files.push(TreeFile {
+            name: name.into_bytes(),
+            regular: true,
+            size,
+        });
     }
     Ok(files)
 }
@@ -254,9 +306,17 @@ fn element(xml: &str, name: &str) -> Option<String> {
 
 fn unescape(text: &str) -> String {
     // The ampersand last, so that nothing is unescaped twice.
-    let pairs =
-        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#13;", "\r"), ("&amp;", "&")];
-    pairs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    let pairs = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&#13;", "\r"),
+        ("&amp;", "&"),
+    ];
+    pairs
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// `YYYY-MM-DDTHH:MM:SS[.fraction]Z` as seconds and nanoseconds.
@@ -265,18 +325,28 @@ fn parse_time(text: &str) -> Option<(i64, u32)> {
     let (date, clock) = text.split_once('T')?;
     let number = |part: &str| part.parse::<i64>().ok().filter(|n| *n >= 0);
     let mut parts = date.split('-');
-    let (y, m, d) = (number(parts.next()?)?, number(parts.next()?)?, number(parts.next()?)?);
+    let (y, m, d) = (
+        number(parts.next()?)?,
+        number(parts.next()?)?,
+        number(parts.next()?)?,
+    );
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
     let mut parts = clock.split(':');
-    let (h, min, s) = (number(parts.next()?)?, number(parts.next()?)?, number(parts.next()?)?);
-    if !(1..=12).contains(&m) || !(1..=31).contains(&d) || h > 23 || min > 59 || s > 59 || y > 9999 {
+    let (h, min, s) = (
+        number(parts.next()?)?,
+        number(parts.next()?)?,
+        number(parts.next()?)?,
+    );
+    if !(1..=12).contains(&m) || !(1..=31).contains(&d) || h > 23 || min > 59 || s > 59 || y > 9999
+    {
         return None;
     }
     let nanos: u32 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
     // Days since 1970 of a civil date (Howard Hinnant's algorithm).
     let (yy, mm) = if m <= 2 { (y - 1, m + 9) } else { (y, m - 3) };
     let (era, yoe) = (yy.div_euclid(400), yy.rem_euclid(400));
-    let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + (153 * mm + 2) / 5 + d - 1 - 719_468;
+    let days =
+        era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + (153 * mm + 2) / 5 + d - 1 - 719_468;
     Some((days * 86_400 + h * 3600 + min * 60 + s, nanos))
 }
 
@@ -287,7 +357,10 @@ mod tests {
 
     #[test]
     fn times_are_read_with_their_fraction() {
-        assert_eq!(parse_time("2017-09-22T01:12:45.861368Z"), Some((1_506_042_765, 861_368_000)));
+        assert_eq!(
+            parse_time("2017-09-22T01:12:45.861368Z"),
+            Some((1_506_042_765, 861_368_000))
+        );
         assert_eq!(parse_time("1970-01-01T00:00:00Z"), Some((0, 0)));
         assert_eq!(parse_time("2017-13-22T01:12:45Z"), None);
         assert_eq!(parse_time("soon"), None);
@@ -307,9 +380,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join("l")).unwrap();
         let size = std::fs::metadata("/etc/passwd").map_or(0, |meta| meta.len());
-        let file = TreeFile { name: b"l".to_vec(), regular: true, size };
+        let file = TreeFile {
+            name: b"l".to_vec(),
+            regular: true,
+            size,
+        };
         assert!(check_exported(dir.path(), &file).is_err());
-        let file = TreeFile { name: b"../x".to_vec(), regular: true, size: 0 };
+        let file = TreeFile {
+            name: b"../x".to_vec(),
+            regular: true,
+            size: 0,
+        };
         assert!(check_exported(dir.path(), &file).is_err());
     }
 }

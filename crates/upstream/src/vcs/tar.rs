@@ -34,7 +34,11 @@ struct Pax {
 
 impl<R: Read> TarReader<R> {
     pub(crate) fn new(input: R) -> Self {
-        Self { input, left: 0, padding: 0 }
+        Self {
+            input,
+            left: 0,
+            padding: 0,
+        }
     }
 
     /// The next entry, or `None` at the end mark. What was not read of the last one is skipped.
@@ -42,7 +46,9 @@ impl<R: Read> TarReader<R> {
         let mut pax = Pax::default();
         loop {
             self.skip_rest()?;
-            let Some(header) = self.header()? else { return Ok(None) };
+            let Some(header) = self.header()? else {
+                return Ok(None);
+            };
             let size = number(&header[124..136])?;
             let kind = header[156];
             self.begin(size);
@@ -55,7 +61,11 @@ impl<R: Read> TarReader<R> {
                     let size = pax.size.unwrap_or(size);
                     self.begin(size);
                     let name = pax.path.take().unwrap_or_else(|| ustar_name(&header));
-                    return Ok(Some(Entry { name, size, regular: matches!(kind, b'0' | 0) }));
+                    return Ok(Some(Entry {
+                        name,
+                        size,
+                        regular: matches!(kind, b'0' | 0),
+                    }));
                 }
                 other => return Err(bad(&format!("entry type {other}"))),
             }
@@ -81,12 +91,18 @@ impl<R: Read> TarReader<R> {
         let rest = self.left.saturating_add(self.padding);
         let skipped = io::copy(&mut (&mut self.input).take(rest), &mut io::sink())?;
         (self.left, self.padding) = (0, 0);
-        if skipped < rest { Err(bad("cut short")) } else { Ok(()) }
+        if skipped < rest {
+            Err(bad("cut short"))
+        } else {
+            Ok(())
+        }
     }
 
     fn header(&mut self) -> io::Result<Option<[u8; BLOCK]>> {
         let mut block = [0u8; BLOCK];
-        self.input.read_exact(&mut block).map_err(|_| bad("cut short"))?;
+        self.input
+            .read_exact(&mut block)
+            .map_err(|_| bad("cut short"))?;
         if block.iter().all(|b| *b == 0) {
             return Ok(None);
         }
@@ -115,7 +131,9 @@ pub(crate) struct Content<'a, R> {
 
 impl<R: Read> Read for Content<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = buffer.len().min(usize::try_from(self.tar.left).unwrap_or(usize::MAX));
+        let room = buffer
+            .len()
+            .min(usize::try_from(self.tar.left).unwrap_or(usize::MAX));
         if room == 0 {
             return Ok(0);
         }
@@ -138,13 +156,20 @@ fn number(field: &[u8]) -> io::Result<u64> {
         let tail = field.get(field.len() - 8..).ok_or_else(|| bad("number"))?;
         return Ok(tail.iter().fold(0, |sum, b| (sum << 8) | u64::from(*b)));
     }
-    let text = field.split(|b| *b == 0).next().unwrap_or_default().trim_ascii();
+    let text = field
+        .split(|b| *b == 0)
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
     let mut value = 0u64;
     for b in text {
         if !(b'0'..=b'7').contains(b) {
             return Err(bad("number"));
         }
-        value = value.checked_mul(8).and_then(|v| v.checked_add(u64::from(b - b'0'))).ok_or_else(|| bad("number"))?;
+        value = value
+            .checked_mul(8)
+            .and_then(|v| v.checked_add(u64::from(b - b'0')))
+            .ok_or_else(|| bad("number"))?;
     }
     Ok(value)
 }
@@ -152,14 +177,21 @@ fn number(field: &[u8]) -> io::Result<u64> {
 fn ustar_name(header: &[u8; BLOCK]) -> Vec<u8> {
     let text = |field: &[u8]| field.split(|b| *b == 0).next().unwrap_or_default().to_vec();
     let (name, prefix) = (text(&header[..100]), text(&header[345..500]));
-    if prefix.is_empty() { name } else { [prefix, name].join(&b'/') }
+    if prefix.is_empty() {
+        name
+    } else {
+        [prefix, name].join(&b'/')
+    }
 }
 
 /// Records `LENGTH SP KEY = VALUE LF`.
 fn parse_pax(mut bytes: &[u8]) -> io::Result<Pax> {
     let mut pax = Pax::default();
     while !bytes.is_empty() {
-        let space = bytes.iter().position(|b| *b == b' ').ok_or_else(|| bad("pax"))?;
+        let space = bytes
+            .iter()
+            .position(|b| *b == b' ')
+            .ok_or_else(|| bad("pax"))?;
         let length: usize = std::str::from_utf8(&bytes[..space])
             .ok()
             .and_then(|text| text.parse().ok())
@@ -168,13 +200,19 @@ fn parse_pax(mut bytes: &[u8]) -> io::Result<Pax> {
             return Err(bad("pax"));
         }
         let record = &bytes[space + 1..length - 1];
-        let equals = record.iter().position(|b| *b == b'=').ok_or_else(|| bad("pax"))?;
+        let equals = record
+            .iter()
+            .position(|b| *b == b'=')
+            .ok_or_else(|| bad("pax"))?;
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         match key {
             b"path" => pax.path = Some(value.to_vec()),
             b"size" => {
                 let text = std::str::from_utf8(value).ok();
-                pax.size = Some(text.and_then(|t| t.parse().ok()).ok_or_else(|| bad("pax"))?);
+                pax.size = Some(
+                    text.and_then(|t| t.parse().ok())
+                        .ok_or_else(|| bad("pax"))?,
+                );
             }
             _ => {}
         }

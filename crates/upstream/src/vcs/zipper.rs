@@ -11,7 +11,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gomod::h1::{Builder, H1};
+use gomod::h1::{H1, Hasher};
 use gomod::version::ModuleVersion;
 use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
@@ -22,13 +22,13 @@ use super::coderepo::CodeRepo;
 use super::error::DirectError;
 use super::hg::ARCHIVE_PREFIX;
 use super::law;
-use super::repo::{Code, RevInfo, TreeFile};
+use super::repo::{Code, FileData, RevInfo, TreeFile};
 use super::run::Running;
 use super::svn::SvnRepo;
 use super::tar::TarReader;
 
-/// All files of a module together, and the zip itself (the go command's limit).
-pub(crate) const ZIP_BYTES_MAX: u64 = 500 << 20;
+/// All files of a module together, and the zip itself.
+pub(crate) const ZIP_BYTES_MAX: u64 = gomod::zip::MAX_ZIP_FILE;
 
 /// Which files go into the zip.
 struct Plan {
@@ -39,7 +39,23 @@ struct Plan {
     /// File name in the module to whether it has been written.
     names: HashMap<Vec<u8>, bool>,
     /// The root's LICENSE, for a module in a directory that has none.
-    license: Option<Arc<Vec<u8>>>,
+    license: FileData,
+}
+
+/// A written zip.
+struct Written {
+    sum: H1,
+    /// Language version of the go.mod that went in.
+    language: String,
+}
+
+/// What a zip is made of.
+struct Job<'a> {
+    repo: &'a CodeRepo<'a>,
+    mv: &'a ModuleVersion,
+    rev: &'a RevInfo,
+    dir: &'a str,
+    out: &'a Path,
 }
 
 impl Shared {
@@ -52,25 +68,50 @@ impl Shared {
         out: &Path,
     ) -> Result<H1, DirectError> {
         let found = repo.find_dir(&rev.name, mv.version().as_str()).await?;
-        let result = match repo.code {
-            Code::Git(git) => {
-                let tree = git.list_tree(&rev.name, &found.dir).await?;
-                let plan = plan(repo, mv, rev, &found.dir, b"", &tree).await?;
-                let running = git.archive(&rev.name, &found.dir).await?;
-                self.pack(running, plan, out).await
-            }
-            Code::Hg(hg) => {
-                let tree = hg.list_tree(&rev.name, &found.dir).await?;
-                let plan = plan(repo, mv, rev, &found.dir, ARCHIVE_PREFIX.as_bytes(), &tree).await?;
-                let running = hg.archive(&rev.name, &found.dir)?;
-                self.pack(running, plan, out).await
-            }
-            Code::Svn(svn) => self.zip_svn(svn, repo, mv, rev, &found.dir, out).await,
+        let job = Job {
+            repo,
+            mv,
+            rev,
+            dir: &found.dir,
+            out,
         };
+        let stored = found
+            .go_mod
+            .map(|data| gomod::zip::language(&data))
+            .unwrap_or_default();
+        let mut result = self.zip_once(&job, &stored).await;
+        if let Ok(written) = &result
+            && written.language != stored
+        {
+            // Attributes altered the go.mod on its way out, and what goes in decides.
+            let language = written.language.clone();
+            tokio::fs::remove_file(out).await.ok();
+            result = self.zip_once(&job, &language).await;
+        }
         if result.is_err() {
             tokio::fs::remove_file(out).await.ok();
         }
-        result.map_err(|error| error.under(&mv.to_string()))
+        result
+            .map(|written| written.sum)
+            .map_err(|error| error.under(&mv.to_string()))
+    }
+
+    async fn zip_once(&self, job: &Job<'_>, language: &str) -> Result<Written, DirectError> {
+        let (name, dir) = (&job.rev.name, job.dir);
+        match job.repo.code {
+            Code::Git(git) => {
+                let tree = git.list_tree(name, dir).await?;
+                let plan = plan(job, b"", &tree, language).await?;
+                self.pack(git.archive(name, dir).await?, plan, job.out)
+                    .await
+            }
+            Code::Hg(hg) => {
+                let tree = hg.list_tree(name, dir).await?;
+                let plan = plan(job, ARCHIVE_PREFIX.as_bytes(), &tree, language).await?;
+                self.pack(hg.archive(name, dir)?, plan, job.out).await
+            }
+            Code::Svn(svn) => self.zip_svn(svn, job, language).await,
+        }
     }
 
     /// Reads an archive program's output into a zip; both end, or neither counts.
@@ -79,7 +120,7 @@ impl Shared {
         mut running: Running<'_>,
         plan: Plan,
         out: &Path,
-    ) -> Result<H1, DirectError> {
+    ) -> Result<Written, DirectError> {
         let stream = running.take_stdout()?;
         let place = out.to_owned();
         let writing = in_background(move || {
@@ -92,7 +133,10 @@ impl Shared {
             return Err(DirectError::Timeout { text });
         };
         let answer = answer?;
-        let complains = answer.stderr.lines().any(|l| l.starts_with("fatal:") || l.starts_with("error:"));
+        let complains = answer
+            .stderr
+            .lines()
+            .any(|l| l.starts_with("fatal:") || l.starts_with("error:"));
         match written? {
             Err(error @ (DirectError::Limits { .. } | DirectError::Refused { .. })) => Err(error),
             Ok(sum) if answer.code == Some(0) && !complains => Ok(sum),
@@ -105,19 +149,18 @@ impl Shared {
     async fn zip_svn(
         &self,
         svn: &Arc<SvnRepo>,
-        repo: &CodeRepo<'_>,
-        mv: &ModuleVersion,
-        rev: &RevInfo,
-        dir: &str,
-        out: &Path,
-    ) -> Result<H1, DirectError> {
-        let (exported, files) = svn.export(&rev.name, dir, ZIP_BYTES_MAX).await?;
-        let mut plan = plan(repo, mv, rev, dir, b"", &files).await?;
+        job: &Job<'_>,
+        language: &str,
+    ) -> Result<Written, DirectError> {
+        let (exported, files) = svn.export(&job.rev.name, job.dir, ZIP_BYTES_MAX).await?;
+        let mut plan = plan(job, b"", &files, language).await?;
         // The export starts at the module's directory.
         plan.strip = Vec::new();
-        let (place, tree) = (out.to_owned(), exported.path().join("tree"));
+        let (place, tree) = (job.out.to_owned(), exported.path().join("tree"));
         in_background(move || {
-            Ok(write_zip(&place, plan, |writer| read_export(&tree, &files, writer)))
+            Ok(write_zip(&place, plan, |writer| {
+                read_export(&tree, &files, writer)
+            }))
         })
         .await?
     }
@@ -125,17 +168,16 @@ impl Shared {
 
 /// Applies the module zip rules to the listed tree.
 async fn plan(
-    repo: &CodeRepo<'_>,
-    mv: &ModuleVersion,
-    rev: &RevInfo,
-    dir: &str,
+    job: &Job<'_>,
     archive_prefix: &[u8],
     tree: &[TreeFile],
+    language: &str,
 ) -> Result<Plan, DirectError> {
+    let (code, dir) = (job.repo.code, job.dir);
     let mut strip = archive_prefix.to_vec();
     let mut below = Vec::new();
     // svn lists from the directory itself, git and hg from the root.
-    let from_root = !matches!(repo.code, Code::Svn(_));
+    let from_root = !matches!(code, Code::Svn(_));
     if !dir.is_empty() {
         strip.extend_from_slice(dir.as_bytes());
         strip.push(b'/');
@@ -146,48 +188,65 @@ async fn plan(
     let mut files: Vec<TreeFile> = Vec::with_capacity(tree.len());
     for file in tree {
         if let Some(name) = file.name.strip_prefix(below.as_slice()) {
-            files.push(TreeFile { name: name.to_vec(), ..file.clone() });
+            files.push(TreeFile {
+                name: name.to_vec(),
+                ..file.clone()
+            });
         }
     }
-    let wanted = [join(dir, "go.mod"), "LICENSE".to_owned()];
-    let mut found = repo.code.read_files(&rev.name, &wanted).await?;
-    let (license, go_mod) = (found.pop().flatten(), found.pop().flatten());
     let inherits = !dir.is_empty() && !files.iter().any(|file| file.name == b"LICENSE");
-    let license = license.filter(|_| inherits);
+    let license = match inherits {
+        true => code
+            .read_files(&job.rev.name, &["LICENSE".to_owned()])
+            .await?
+            .pop()
+            .flatten(),
+        false => None,
+    };
     if let Some(data) = &license {
         let size = data.len() as u64;
-        files.push(TreeFile { name: b"LICENSE".to_vec(), regular: true, size });
+        files.push(TreeFile {
+            name: b"LICENSE".to_vec(),
+            regular: true,
+            size,
+        });
     }
-    let names = law::select(mv, &files, go_mod.as_ref().map(|data| data.as_slice()))?;
-    let names = names.into_iter().map(|name| (name, false)).collect();
-    Ok(Plan { prefix: format!("{mv}/"), strip, names, license })
-}
-
-fn join(dir: &str, file: &str) -> String {
-    if dir.is_empty() { file.to_owned() } else { format!("{dir}/{file}") }
+    let names = law::select(&files, language)?
+        .into_iter()
+        .map(|name| (name, false))
+        .collect();
+    let prefix = format!("{}/", job.mv);
+    Ok(Plan {
+        prefix,
+        strip,
+        names,
+        license,
+    })
 }
 
 /// Writes entries in the order they come; each planned file exactly once.
 struct ZipWriter {
     zip: zip::ZipWriter<BufWriter<File>>,
     plan: Plan,
-    sums: Builder,
+    sums: Hasher,
     left: u64,
     buffer: Vec<u8>,
+    go_mod: Vec<u8>,
 }
 
 fn write_zip(
     out: &Path,
     plan: Plan,
     fill: impl FnOnce(&mut ZipWriter) -> Result<(), DirectError>,
-) -> Result<H1, DirectError> {
+) -> Result<Written, DirectError> {
     let file = File::create_new(out)?;
     let mut writer = ZipWriter {
         zip: zip::ZipWriter::new(BufWriter::with_capacity(1 << 17, file)),
         plan,
-        sums: Builder::default(),
+        sums: Hasher::default(),
         left: ZIP_BYTES_MAX,
         buffer: vec![0; 1 << 16],
+        go_mod: Vec::new(),
     };
     fill(&mut writer)?;
     if let Some(license) = writer.plan.license.take() {
@@ -195,14 +254,21 @@ fn write_zip(
     }
     if let Some((name, _)) = writer.plan.names.iter().find(|(_, written)| !**written) {
         let name = String::from_utf8_lossy(name);
-        return Err(DirectError::damaged(format!("archive: {name} is listed, but missing")));
+        return Err(DirectError::damaged(format!(
+            "archive: {name} is listed, but missing"
+        )));
     }
     let mut file = writer.zip.finish().map_err(zip_error)?;
     file.flush()?;
     if file.get_ref().metadata()?.len() > ZIP_BYTES_MAX {
-        return Err(DirectError::limits(format!("module zip larger than {ZIP_BYTES_MAX} bytes")));
+        return Err(DirectError::limits(format!(
+            "module zip larger than {ZIP_BYTES_MAX} bytes"
+        )));
     }
-    Ok(writer.sums.finish())
+    Ok(Written {
+        sum: writer.sums.finish(),
+        language: gomod::zip::language(&writer.go_mod),
+    })
 }
 
 fn zip_error(error: zip::result::ZipError) -> DirectError {
@@ -212,7 +278,9 @@ fn zip_error(error: zip::result::ZipError) -> DirectError {
 impl ZipWriter {
     /// Adds a file of the archive if the plan wants it.
     fn offer(&mut self, name: &[u8], content: &mut dyn Read) -> Result<(), DirectError> {
-        let Some(name) = name.strip_prefix(self.plan.strip.as_slice()) else { return Ok(()) };
+        let Some(name) = name.strip_prefix(self.plan.strip.as_slice()) else {
+            return Ok(());
+        };
         if !self.plan.names.contains_key(name) {
             return Ok(());
         }
@@ -230,11 +298,15 @@ impl ZipWriter {
         let options = SimpleFileOptions::default()
             .compression_method(zip::CompressionMethod::Deflated)
             .last_modified_time(zip::DateTime::default());
-        self.zip.start_file(full.as_str(), options).map_err(zip_error)?;
+        self.zip
+            .start_file(full.as_str(), options)
+            .map_err(zip_error)?;
         let mut hasher = Sha256::new();
         let mut size = 0u64;
         loop {
-            let n = content.read(&mut self.buffer).map_err(|e| DirectError::damaged(e.to_string()))?;
+            let n = content
+                .read(&mut self.buffer)
+                .map_err(|e| DirectError::damaged(e.to_string()))?;
             if n == 0 {
                 break;
             }
@@ -244,6 +316,9 @@ impl ZipWriter {
                     "module source tree too large (max size is {ZIP_BYTES_MAX} bytes)"
                 )));
             }
+            if text == "go.mod" {
+                self.go_mod.extend_from_slice(&self.buffer[..n]);
+            }
             hasher.update(&self.buffer[..n]);
             self.zip.write_all(&self.buffer[..n])?;
         }
@@ -252,8 +327,9 @@ impl ZipWriter {
             return Err(DirectError::limits(format!("{text} is larger than 16 MiB")));
         }
         self.left -= size;
-        self.sums.add_digest(&full, hasher.finalize().into());
-        Ok(())
+        self.sums
+            .add(full, hasher.finalize().into())
+            .map_err(|error| DirectError::refused(error.to_string()))
     }
 }
 
@@ -278,6 +354,10 @@ fn read_export(tree: &Path, files: &[TreeFile], writer: &mut ZipWriter) -> Resul
 
 /// Checks a zip that somebody else made, and hashes it.
 pub(crate) fn check(file: &Path, mv: &ModuleVersion) -> Result<H1, DirectError> {
-    let _ = (file, mv);
-    Err(DirectError::internal("x"))
+    let input = File::open(file)?;
+    let size = input.metadata()?.len();
+    let checked = gomod::zip::verify(io::BufReader::new(input), size, mv);
+    checked
+        .map(|checked| checked.h1)
+        .map_err(|error| DirectError::refused(format!("{mv}: {error}")))
 }

@@ -36,6 +36,30 @@ fn is_prefix_query(query: &str) -> bool {
     digits.split('.').count() < 3 && digits.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
+/// The go command leaves retracted versions out of `latest`.
+async fn not_retracted(
+    direct: &Direct,
+    case: &Case,
+    list: Vec<String>,
+) -> Result<Vec<String>, DirectError> {
+    let compatible = list.iter().rev().filter(|v| !v.ends_with("+incompatible"));
+    let newest = compatible
+        .clone()
+        .find(|v| gomod::semver::prerelease(v).is_empty());
+    let Some(newest) = newest.or(compatible.clone().next()) else {
+        return Ok(list);
+    };
+    let data = direct.go_mod(&mv(&case.path, newest)).await?;
+    let file = gomod::modfile::ModFile::parse_lax("go.mod", &data).unwrap_or_default();
+    let inside = |v: &str| {
+        let at_most = |a: &str, b: &str| gomod::semver::compare(a, b).is_le();
+        file.retract
+            .iter()
+            .any(|r| at_most(&r.low, v) && at_most(v, &r.high))
+    };
+    Ok(list.into_iter().filter(|v| !inside(v)).collect())
+}
+
 /// What the go command does with a query: `latest` is the highest release, else the highest
 /// prerelease, else the newest commit.
 async fn resolve(direct: &Direct, case: &Case) -> Result<DirectInfo, DirectError> {
@@ -43,8 +67,11 @@ async fn resolve(direct: &Direct, case: &Case) -> Result<DirectInfo, DirectError
     if case.query != "latest" {
         return direct.info(&module, &rev(&case.query)).await;
     }
-    let list = direct.list(&module).await?;
-    let release = list.iter().rev().find(|v| gomod::semver::prerelease(v).is_empty());
+    let list = not_retracted(direct, case, direct.list(&module).await?).await?;
+    let release = list
+        .iter()
+        .rev()
+        .find(|v| gomod::semver::prerelease(v).is_empty());
     match release.or(list.last()) {
         Some(version) => direct.info(&module, &rev(version)).await,
         None => direct.latest(&module).await,
@@ -52,9 +79,15 @@ async fn resolve(direct: &Direct, case: &Case) -> Result<DirectInfo, DirectError
 }
 
 fn go_mod_sum(data: &[u8]) -> String {
-    let hex: String = Sha256::digest(data).iter().map(|b| format!("{b:02x}")).collect();
+    let hex: String = Sha256::digest(data)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     let sum = Sha256::digest(format!("{hex}  go.mod\n"));
-    format!("h1:{}", base64::engine::general_purpose::STANDARD.encode(sum))
+    format!(
+        "h1:{}",
+        base64::engine::general_purpose::STANDARD.encode(sum)
+    )
 }
 
 async fn check_good(direct: &Direct, home: &Home, case: &Case, number: usize) -> Option<String> {
@@ -94,11 +127,14 @@ async fn check_good(direct: &Direct, home: &Home, case: &Case, number: usize) ->
     let hash = gomod::pseudo::rev(&case.query).unwrap_or(&case.query);
     let is_hash = hash.chars().all(|c| c.is_ascii_hexdigit());
     let asked = |field: &&&str| {
-        let named = origin["Ref"].as_str().is_some_and(|name| name.ends_with(&tag));
+        let named = origin["Ref"]
+            .as_str()
+            .is_some_and(|name| name.ends_with(&tag));
         **field == "Ref" && (named || is_hash)
     };
-    let differs =
-        fields.iter().find(|f| origin.get(f) != wanted.get(f) && !asked(f));
+    let differs = fields
+        .iter()
+        .find(|f| origin.get(f) != wanted.get(f) && !asked(f));
     differs.map(|field| format!("origin {field}: {origin} instead of {wanted}"))
 }
 
@@ -110,12 +146,29 @@ fn is_rule(error: &str) -> bool {
         || error.contains("major version must match")
 }
 
-async fn check_refused(direct: &Direct, case: &Case) -> Option<String> {
+/// What remains of the text of a refused zip behind `module@version: `.
+fn zip_reason(text: &str) -> &str {
+    text.split_once(": ").map_or(text, |(_, reason)| reason)
+}
+
+async fn check_refused(direct: &Direct, home: &Home, case: &Case) -> Option<String> {
+    let wanted = case.error.as_deref().unwrap();
     let error = match resolve(direct, case).await {
-        Ok(info) => return Some(format!("accepted as {}", info.version)),
+        Ok(info) => {
+            let out = home.out("refused.zip");
+            let zip = direct.zip(&mv(&case.path, &info.version), &out).await;
+            let told = |e: &DirectError| {
+                matches!(e, DirectError::Refused { .. })
+                    && wanted.ends_with(zip_reason(&e.to_string()))
+            };
+            let left = out.exists();
+            return match zip {
+                Err(error) if told(&error) && !left => None,
+                other => Some(format!("{other:?}\n    instead of {wanted}")),
+            };
+        }
         Err(error) => error,
     };
-    let wanted = case.error.as_deref().unwrap();
     let right_class = match &error {
         DirectError::NotFound { .. } => !is_rule(wanted),
         DirectError::Refused { .. } => is_rule(wanted),
@@ -123,7 +176,11 @@ async fn check_refused(direct: &Direct, case: &Case) -> Option<String> {
     };
     // `no matching versions` is the go command's own word for a refused newest commit.
     let said = wanted.contains("no matching versions") || error.to_string().contains(wanted);
-    if right_class && said { None } else { Some(format!("{error:?}\n    instead of {wanted}")) }
+    if right_class && said {
+        None
+    } else {
+        Some(format!("{error:?}\n    instead of {wanted}"))
+    }
 }
 
 /// Asserts all cases; returns how many went well and were refused.
@@ -132,13 +189,19 @@ pub async fn assert_same(direct: &Direct, home: &Home, cases: &[Case]) -> (usize
     for (number, case) in cases.iter().enumerate() {
         let what = if case.error.is_some() {
             refused += 1;
-            check_refused(direct, case).await
+            check_refused(direct, home, case).await
         } else {
             good += 1;
             check_good(direct, home, case, number).await
         };
         wrong.extend(what.map(|what| format!("{}@{}: {what}", case.path, case.query)));
     }
-    assert!(wrong.is_empty(), "{} of {} wrong:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} wrong:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
     (good, refused)
 }

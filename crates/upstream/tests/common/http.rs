@@ -39,7 +39,11 @@ impl GitServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, leaks) = (Arc::default(), Arc::default());
-        let server = Self { address, seen: Arc::clone(&seen), leaks: Arc::clone(&leaks) };
+        let server = Self {
+            address,
+            seen: Arc::clone(&seen),
+            leaks: Arc::clone(&leaks),
+        };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (root, rules) = (root.clone(), rules.clone());
@@ -86,15 +90,27 @@ fn serve(
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
-        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
         headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
-    let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, v)| v.clone());
-    let length: usize = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+    let header = |name: &str| {
+        headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, v)| v.clone())
+    };
+    let length: usize = header("content-length")
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
     if let Some(hidden) = &rules.hidden {
-        leaks.lock().unwrap().extend(command_lines().into_iter().filter(|l| l.contains(hidden)));
+        leaks
+            .lock()
+            .unwrap()
+            .extend(command_lines().into_iter().filter(|l| l.contains(hidden)));
     }
     let reply = reply(root, rules, &method, &target, &header, &body);
     seen.lock().unwrap().push(Seen {
@@ -135,7 +151,10 @@ fn reply(
         .env("REQUEST_METHOD", method)
         .env("CONTENT_TYPE", header("content-type").unwrap_or_default())
         .env("CONTENT_LENGTH", body.len().to_string())
-        .env("HTTP_CONTENT_ENCODING", header("content-encoding").unwrap_or_default())
+        .env(
+            "HTTP_CONTENT_ENCODING",
+            header("content-encoding").unwrap_or_default(),
+        )
         .env("GIT_PROTOCOL", header("git-protocol").unwrap_or_default())
         .env("GIT_CONFIG_COUNT", "1")
         .env("GIT_CONFIG_KEY_0", "safe.directory")
@@ -149,7 +168,10 @@ fn reply(
     let body = body.to_vec();
     std::thread::spawn(move || stdin.write_all(&body));
     let output = child.wait_with_output().unwrap().stdout;
-    let split = output.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(0);
+    let split = output
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .unwrap_or(0);
     let head = String::from_utf8_lossy(&output[..split]).into_owned();
     let status = head
         .lines()

@@ -27,7 +27,12 @@ impl Pages for Table {
         async move {
             let unreachable = || PageError::Unreachable(format!("no route to {url}"));
             let (status, body) = found.ok_or_else(unreachable)?;
-            Ok(Page { status, final_url: url.clone(), content_type: String::new(), body })
+            Ok(Page {
+                status,
+                final_url: url.clone(),
+                content_type: String::new(),
+                body,
+            })
         }
         .boxed()
     }
@@ -74,7 +79,13 @@ impl Home {
             if path.extension().is_some_and(|e| e == "bundle") {
                 let name = path.file_stem().unwrap();
                 let to = home.repos().join(name);
-                home.git(&["clone", "-q", "--mirror", path.to_str().unwrap(), to.to_str().unwrap()]);
+                home.git(&[
+                    "clone",
+                    "-q",
+                    "--mirror",
+                    path.to_str().unwrap(),
+                    to.to_str().unwrap(),
+                ]);
             }
         }
         home
@@ -122,10 +133,16 @@ impl Home {
         let mut command = Command::new(program);
         command.args(args).current_dir(dir).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap());
-        command.env("HOME", self.path()).env("GIT_CONFIG_NOSYSTEM", "1");
-        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("LC_ALL", "C.UTF-8");
+        command
+            .env("HOME", self.path())
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+        command
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("LC_ALL", "C.UTF-8");
         for who in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{who}_NAME"), "T").env(format!("GIT_{who}_EMAIL"), "t@x");
+            command
+                .env(format!("GIT_{who}_NAME"), "T")
+                .env(format!("GIT_{who}_EMAIL"), "t@x");
             command.env(format!("GIT_{who}_DATE"), "2024-05-06T07:08:09Z");
         }
         command
@@ -156,7 +173,10 @@ impl Home {
         let mut settings = DirectSettings::new(self.path().join("cache"));
         settings.environment = vec![
             ("HOME".into(), self.path().display().to_string()),
-            ("XDG_CONFIG_HOME".into(), self.path().join(".config").display().to_string()),
+            (
+                "XDG_CONFIG_HOME".into(),
+                self.path().join(".config").display().to_string(),
+            ),
             ("GIT_CONFIG_NOSYSTEM".into(), "1".into()),
         ];
         settings
