@@ -167,7 +167,7 @@ impl Keep {
         }
         let path = request.to_path();
         let subject = path.trim_start_matches('/');
-        let asked = self.chain_for(module).small(subject, LIST_MAX).await;
+        let asked = self.chain_for(module).small(request, LIST_MAX).await;
         let (body, source) = asked.map_err(|failure| {
             let refusal = Refusal::from_upstream(subject, failure);
             self.remember_absence(request, &refusal);

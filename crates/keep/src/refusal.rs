@@ -21,8 +21,6 @@ pub enum Blame {
     Upstream,
     /// The upstream did not answer in time.
     Slow,
-    /// We cannot do this yet.
-    Unsupported,
     /// A bug of ours.
     Ours,
 }
@@ -82,10 +80,6 @@ impl Refusal {
                 ),
                 retry_after: Some(Duration::from_secs(5)),
             },
-            Failure::Unsupported(text) => Self::new(
-                Blame::Unsupported,
-                with(&text, "add a GOPROXY server to --upstream"),
-            ),
         }
     }
 

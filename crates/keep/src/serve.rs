@@ -141,7 +141,8 @@ impl Keep {
     /// Answers a request from wherever it can be answered best. With `cached_only` nothing is
     /// fetched.
     pub async fn serve(&self, request: &Request, cached_only: bool) -> Result<Reply, Refusal> {
-        let work = self.answer(request, cached_only || self.inner.settings.offline);
+        // Boxed: a miss is a long way, and hits should not carry its size around.
+        let work = Box::pin(self.answer(request, cached_only || self.inner.settings.offline));
         match tokio::time::timeout(self.inner.settings.answer, work).await {
             Ok(answer) => answer,
             Err(_) => Err(Refusal {

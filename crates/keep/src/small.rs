@@ -22,7 +22,9 @@ impl Keep {
         cached_only: bool,
     ) -> Result<Reply, Refusal> {
         if let Some(small) = self.stored(request, &key).await? {
-            self.look_ahead(request, &small.body);
+            if !cached_only {
+                self.look_ahead(request, &small.body);
+            }
             return Ok(Reply {
                 content: Content::Small(small),
                 origin: Origin::Hit,
@@ -127,16 +129,12 @@ impl Keep {
             return Ok(());
         }
         let subject = key.to_string();
-        let path = request.to_path();
         let limit = if key.kind == Kind::Info {
             INFO_MAX
         } else {
             gomod::zip::MAX_GO_MOD as usize
         };
-        let asked = self
-            .chain_for(&key.module)
-            .small(path.trim_start_matches('/'), limit)
-            .await;
+        let asked = self.chain_for(&key.module).small(request, limit).await;
         let (body, source) = asked.map_err(|failure| {
             let refusal = Refusal::from_upstream(&subject, failure);
             self.remember_absence(request, &refusal);

@@ -1,8 +1,9 @@
 //! Checksum databases of others, relayed from the upstream as they come.
 
-use crate::refusal::Refusal;
+use crate::refusal::{Blame, Refusal};
 use crate::reply::{Content, Media, Origin, Reply, Small, etag};
 use crate::serve::Keep;
+use gomod::escape::unescape_path;
 use gomod::request::Request;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -18,6 +19,13 @@ impl Keep {
         rest: &str,
         cached_only: bool,
     ) -> Result<Reply, Refusal> {
+        if let Some(module) = self.private_lookup(rest) {
+            let text = format!(
+                "{module}: private here (--private), so its name is not given to {name}\n\
+                 set GOPRIVATE or GONOSUMDB for it"
+            );
+            return Err(Refusal::new(Blame::Denied(403), text));
+        }
         let request = Request::Sumdb {
             name: name.into(),
             rest: rest.into(),
@@ -28,7 +36,7 @@ impl Keep {
         let (body, _) = self
             .inner
             .chain
-            .small(subject, ANSWER_MAX)
+            .small(&request, ANSWER_MAX)
             .await
             .map_err(|f| Refusal::from_upstream(subject, f))?;
         let media = if rest.starts_with("tile/") {
@@ -48,5 +56,13 @@ impl Keep {
             content: Content::Small(Arc::new(small)),
             origin: Origin::Miss,
         })
+    }
+    /// The private module that a lookup names: a record's address tells its name. What is no module
+    /// path is held against the patterns as it stands.
+    fn private_lookup(&self, rest: &str) -> Option<String> {
+        let asked = rest.strip_prefix("lookup/")?;
+        let escaped = asked.rsplit_once('@').map_or(asked, |(path, _)| path);
+        let path = unescape_path(escaped).map_or_else(|_| escaped.to_owned(), |p| p.to_string());
+        self.inner.settings.private.matches(&path).then_some(path)
     }
 }

@@ -196,10 +196,7 @@ impl Keep {
             self.remember_absence(request, &refusal);
             refusal
         };
-        let path = request.to_path();
-        let mut asking = self
-            .chain_for(&key.module)
-            .big(path.trim_start_matches('/'));
+        let mut asking = self.chain_for(&key.module).big(request);
         let mut begun: Option<Intake> = None;
         loop {
             let found = asking.next().await.map_err(failed)?;

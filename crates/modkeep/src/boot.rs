@@ -5,18 +5,43 @@ use crate::exit::Failed;
 use keep::Keep;
 use server::AccessFormat;
 use std::io::IsTerminal;
-use std::sync::Once;
+use std::path::Path;
+use std::sync::{Arc, Once};
 use store::Store;
 use tracing_subscriber::EnvFilter;
-use upstream::{Chain, Net};
+use upstream::vcs::{Direct, DirectSettings};
+use upstream::{Chain, Net, Origin};
 
 /// Opens the store and builds the keep over it.
 pub fn keep(settings: &Typed) -> Result<Keep, Failed> {
     let store = Store::open(&settings.data).map_err(Failed::unknown)?;
     let net = Net::new(&settings.net).map_err(Failed::usage)?;
-    let chain = Chain::new(net.clone(), settings.upstream.clone(), settings.patience);
-    let private = Chain::new(net, Keep::private_upstreams(), settings.patience);
-    Ok(Keep::new(settings.keep.clone(), store, chain, private))
+    let origin = origin(settings, &net, store.spool_dir())?;
+    let chain = |list| Chain::new(net.clone(), list, origin.clone(), settings.patience);
+    let (public, private) = (
+        chain(settings.upstream.clone()),
+        chain(Keep::private_upstreams()),
+    );
+    Ok(Keep::new(settings.keep.clone(), store, public, private))
+}
+
+/// Version control, with its clones beside the store.
+fn origin(settings: &Typed, net: &Net, scratch: &Path) -> Result<Origin, Failed> {
+    let direct = Direct::new(
+        DirectSettings {
+            private: settings.keep.private.clone(),
+            insecure: settings.vcs.insecure.clone(),
+            vcs_rules: settings.vcs.rules.clone(),
+            credentials: settings.vcs.credentials.clone(),
+            offline: settings.keep.offline,
+            ..DirectSettings::new(settings.data.join("vcs"))
+        },
+        Arc::new(net.clone()),
+    );
+    Ok(Origin::new(
+        direct.map_err(Failed::unknown)?,
+        scratch.into(),
+    ))
 }
 
 /// Starts the event log on standard error.

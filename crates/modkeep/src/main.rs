@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Some(("serve", args)) => cli::serve::run(args),
         Some(("fetch", args)) => cli::fetch::run(args),
         Some(("purge", args)) => cli::purge::run(args),
+        Some(("explain", args)) => cli::explain::run(args),
         Some(("config", args)) => cli::config::run(args),
         Some(("completions", args)) => cli::meta::completions(args),
         Some(("man", _)) => cli::meta::man(),

@@ -85,7 +85,7 @@ impl Outcome {
             404 | 410 => Outcome::NotFound,
             401 | 403 | 429 | 451 | 503 => Outcome::Refused,
             400..=499 => Outcome::ClientError,
-            501 | 502 | 504 => Outcome::UpstreamError,
+            502 | 504 => Outcome::UpstreamError,
             _ => Outcome::Internal,
         }
     }

@@ -1,5 +1,6 @@
 //! A connection whose peer takes nothing for too long is cut, so that slow readers cannot collect
-//! connections and buffers.
+//! connections and buffers. So is one whose peer does not show in time which HTTP it speaks: that is
+//! waited for before the protocol's own time limits begin.
 
 use std::future::Future;
 use std::io;
@@ -9,11 +10,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// A stream whose writes must make progress within a time limit.
+/// What HTTP/2 begins with. The first byte that differs means HTTP/1.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A stream whose first bytes must come, and whose writes must make progress, within a time limit.
 pub(crate) struct Stall<S> {
     stream: S,
     limit: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// The time left for the preface, and how much of it has come. `None`: the protocol is known.
+    opening: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl<S> Stall<S> {
@@ -22,6 +28,7 @@ impl<S> Stall<S> {
             stream,
             limit,
             sleep: None,
+            opening: Some((Box::pin(tokio::time::sleep(limit)), 0)),
         }
     }
 
@@ -51,7 +58,23 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stall<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let Some((sleep, matched)) = &mut self.opening else {
+            return polled;
+        };
+        let new = &buf.filled()[before..];
+        if polled.is_pending() {
+            return match sleep.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                Poll::Pending => Poll::Pending,
+            };
+        }
+        *matched += new.len();
+        if *matched >= PREFACE.len() || !PREFACE[*matched - new.len()..].starts_with(new) {
+            self.opening = None;
+        }
+        polled
     }
 }
 

@@ -16,7 +16,6 @@ pub(crate) fn status(blame: Blame) -> u16 {
         Blame::Busy => 503,
         Blame::Upstream => 502,
         Blame::Slow => 504,
-        Blame::Unsupported => 501,
         Blame::Ours => 500,
     }
 }
@@ -30,7 +29,6 @@ pub(crate) fn cacheable_secs(blame: Blame) -> Option<u64> {
         | Blame::Busy
         | Blame::Upstream
         | Blame::Slow
-        | Blame::Unsupported
         | Blame::Ours => None,
     }
 }

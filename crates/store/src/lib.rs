@@ -288,6 +288,11 @@ impl Store {
         &self.dir
     }
 
+    /// Where files on their way may lie; emptied when the store is opened.
+    pub fn spool_dir(&self) -> &Path {
+        &self.spool
+    }
+
     /// The file of this name, its small content checked. Blocks on the disk for some microseconds.
     ///
     /// A file known to be damaged counts as absent: whoever asks fetches it again.

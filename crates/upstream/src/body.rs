@@ -23,6 +23,7 @@ enum From {
         pace: Pace,
     },
     File(tokio::fs::File),
+    Whole(Option<Bytes>),
 }
 
 /// A window of time in which a minimum must arrive.
@@ -58,10 +59,17 @@ impl Body {
         }
     }
 
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self {
+            from: From::Whole(Some(bytes)),
+        }
+    }
+
     /// The next bytes; `None` at the proper end. A cut body is a failure, a crawling one too.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         match &mut self.from {
             From::Http { answer, who, pace } => pace.next(answer, who).await,
+            From::Whole(bytes) => Ok(bytes.take().filter(|b| !b.is_empty())),
             From::File(file) => {
                 let mut buffer = BytesMut::with_capacity(READ);
                 let n = file

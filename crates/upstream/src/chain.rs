@@ -3,9 +3,11 @@
 use crate::body::Body;
 use crate::failure::Failure;
 use crate::health::{Health, Status, pauses};
-use crate::net::{Encoding, Net, failure_of};
+use crate::net::{Encoding, Net, Reach, failure_of};
+use crate::origin::Origin;
 use crate::proxies::{Entry, Place, ProxyList, show};
 use bytes::{Bytes, BytesMut};
+use gomod::request::Request;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,6 +69,7 @@ struct Link {
 pub struct Chain {
     net: Net,
     links: Arc<[Link]>,
+    origin: Origin,
     patience: Patience,
 }
 
@@ -93,8 +96,8 @@ pub struct Calls {
 }
 
 impl Chain {
-    /// A chain over a parsed list.
-    pub fn new(net: Net, list: ProxyList, patience: Patience) -> Self {
+    /// A chain over a parsed list; `origin` is what `direct` means in it.
+    pub fn new(net: Net, list: ProxyList, origin: Origin, patience: Patience) -> Self {
         let link = |entry: Entry| {
             let server = match &entry.place {
                 Place::Http(url) => Some(Arc::new(Server {
@@ -110,6 +113,7 @@ impl Chain {
         Self {
             net,
             links: list.entries.into_iter().map(link).collect(),
+            origin,
             patience,
         }
     }
@@ -133,10 +137,9 @@ impl Chain {
             .collect()
     }
 
-    /// Asks for a small file, whole, of at most `limit` bytes. `path` is an escaped GOPROXY path
-    /// without leading slash.
-    pub async fn small(&self, path: &str, limit: usize) -> Result<(Bytes, String), Failure> {
-        let mut asking = self.asking(path, Encoding::Any);
+    /// Asks for a small file, whole, of at most `limit` bytes.
+    pub async fn small(&self, request: &Request, limit: usize) -> Result<(Bytes, String), Failure> {
+        let mut asking = self.asking(request, Encoding::Any);
         loop {
             let mut found = asking.next().await?;
             let deadline = asking.deadline;
@@ -150,15 +153,16 @@ impl Chain {
 
     /// Asks for a big file; the caller reads the body and reports with [`Asking::broke`] when it
     /// ends badly.
-    pub fn big(&self, path: &str) -> Asking<'_> {
-        self.asking(path, Encoding::Identity)
+    pub fn big(&self, request: &Request) -> Asking<'_> {
+        self.asking(request, Encoding::Identity)
     }
 
-    fn asking(&self, path: &str, encoding: Encoding) -> Asking<'_> {
+    fn asking(&self, request: &Request, encoding: Encoding) -> Asking<'_> {
         let deadline = Instant::now() + self.patience.answer;
         Asking {
             chain: self,
-            path: path.to_owned(),
+            path: request.to_path().trim_start_matches('/').to_owned(),
+            request: request.clone(),
             encoding,
             at: 0,
             best: None,
@@ -173,22 +177,23 @@ impl Chain {
     async fn ask(
         &self,
         link: &Link,
-        path: &str,
-        encoding: Encoding,
+        asking: &Asking<'_>,
         deadline: Instant,
     ) -> Result<Found, Failure> {
         match (&link.entry.place, &link.server) {
-            (Place::Http(_), Some(server)) => {
-                self.ask_server(server, path, encoding, deadline).await
+            (_, Some(server)) => {
+                self.ask_server(server, &asking.path, asking.encoding, deadline)
+                    .await
             }
-            (Place::File(root), _) => ask_file(root, path).await,
+            (Place::File(root), _) => ask_file(root, &asking.path).await,
             (Place::Off, _) => Err(Failure::Absent {
                 status: 404,
                 text: "module lookup disabled by --upstream off".into(),
             }),
-            (Place::Direct | Place::Http(_), _) => Err(Failure::Unsupported(
-                "direct fetching from version control is not supported yet".into(),
-            )),
+            // It has limits of its own: a first clone may take minutes, and its work is kept.
+            (Place::Direct | Place::Http(_), None) => {
+                Box::pin(self.origin.ask(&asking.request)).await
+            }
         }
     }
 
@@ -206,14 +211,17 @@ impl Chain {
         let url = join(&server.url, path);
         let answer = match self
             .net
-            .get(&url, Some(&server.url), encoding, deadline)
+            .ask(&url, Reach::Named(&server.url), encoding, deadline)
             .await
         {
             Ok(answer) => answer,
-            Err(failure) => {
+            Err(lost) => {
                 server.failed.fetch_add(1, Ordering::Relaxed);
-                self.fell(server, path, failure.clone());
-                return Err(failure);
+                // Where a redirect leads concerns one file: the upstream itself has answered.
+                if !lost.redirected {
+                    self.fell(server, lost.failure.clone());
+                }
+                return Err(lost.failure);
             }
         };
         let source = show(&server.url);
@@ -244,7 +252,7 @@ impl Chain {
     }
 
     /// Marks a server down and starts the probe that will bring it up.
-    fn fell(&self, server: &Arc<Server>, path: &str, failure: Failure) {
+    fn fell(&self, server: &Arc<Server>, failure: Failure) {
         if !server.health.fell(failure.clone()) {
             return;
         }
@@ -254,7 +262,7 @@ impl Chain {
             "upstream is down"
         );
         let (server, net) = (Arc::clone(server), self.net.clone());
-        let url = join(&server.url, &server.health.probe_path(path));
+        let url = join(&server.url, &server.health.probe_path());
         tokio::spawn(async move {
             for pause in pauses() {
                 tokio::time::sleep(pause).await;
@@ -272,6 +280,7 @@ impl Chain {
 #[derive(Debug)]
 pub struct Asking<'a> {
     chain: &'a Chain,
+    request: Request,
     path: String,
     encoding: Encoding,
     at: usize,
@@ -283,18 +292,9 @@ impl Asking<'_> {
     /// The next upstream that has it, or the failure to report for the whole chain.
     pub async fn next(&mut self) -> Result<Found, Failure> {
         while let Some(link) = self.chain.links.get(self.at) {
+            let deadline = self.link_deadline(link);
             self.at += 1;
-            let deadline = match link.entry.on_any_error {
-                true => self
-                    .deadline
-                    .min(Instant::now() + self.chain.patience.before_next),
-                false => self.deadline,
-            };
-            match self
-                .chain
-                .ask(link, &self.path, self.encoding, deadline)
-                .await
-            {
+            match self.chain.ask(link, self, deadline).await {
                 Ok(found) => return Ok(found),
                 Err(failure) => self.note(failure, link)?,
             }
@@ -302,12 +302,24 @@ impl Asking<'_> {
         Err(self.report())
     }
 
+    /// Until when this link may take its time. Before a bar it gets an even share of what is left,
+    /// so that the last one is asked with time to answer.
+    fn link_deadline(&self, link: &Link) -> Instant {
+        let (now, links) = (Instant::now(), self.chain.links.len() - self.at);
+        if !link.entry.on_any_error || links < 2 {
+            return self.deadline;
+        }
+        let left = self.deadline.saturating_duration_since(now);
+        let share = left / u32::try_from(links).unwrap_or(u32::MAX);
+        now + share.min(self.chain.patience.before_next)
+    }
+
     /// The body of the upstream found last ended badly. `Ok` when the next one may be asked.
     pub fn broke(&mut self, failure: Failure) -> Result<(), Failure> {
         let link = &self.chain.links[self.at.saturating_sub(1)];
         if let (Some(server), Failure::TimedOut(_)) = (&link.server, &failure) {
             server.failed.fetch_add(1, Ordering::Relaxed);
-            self.chain.fell(server, &self.path, failure.clone());
+            self.chain.fell(server, failure.clone());
         }
         self.note(failure, link)
     }
@@ -320,7 +332,7 @@ impl Asking<'_> {
         let keep_old = match (&self.best, &link.entry.place) {
             (None, _) => false,
             (Some(_), Place::Off) => true,
-            (Some(_), Place::Direct) => matches!(failure, Failure::Unsupported(_)),
+            (Some(_), Place::Direct) => false,
             (Some(old), _) => !old.is_absent() && failure.is_absent(),
         };
         if !keep_old {
@@ -398,7 +410,7 @@ async fn ask_file(root: &Path, path: &str) -> Result<Found, Failure> {
 async fn probe(net: &Net, url: &Url, named: &Url) -> bool {
     let deadline = Instant::now() + PROBE_TIME;
     let Ok(mut answer) = net
-        .get(url, Some(named), Encoding::Identity, deadline)
+        .get(url, Reach::Named(named), Encoding::Identity, deadline)
         .await
     else {
         return false;

@@ -26,8 +26,6 @@ pub enum Failure {
     Failed(String),
     /// It did not answer in time, or too slowly to wait for.
     TimedOut(String),
-    /// We cannot do what is asked.
-    Unsupported(String),
 }
 
 impl Failure {
@@ -40,7 +38,7 @@ impl Failure {
     pub fn text(&self) -> &str {
         match self {
             Failure::Absent { text, .. } | Failure::Refused { text, .. } => text,
-            Failure::Failed(text) | Failure::TimedOut(text) | Failure::Unsupported(text) => text,
+            Failure::Failed(text) | Failure::TimedOut(text) => text,
         }
     }
 }

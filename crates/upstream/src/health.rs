@@ -2,8 +2,8 @@
 //! once and not at every request.
 //!
 //! Up until it cannot be reached, does not answer in time, or crawls; then down, and asked by nobody
-//! but a probe in the background, which repeats the last question that went well (or the one that
-//! failed) with growing pauses. Any complete answer brings it up again. A status of 5xx is an answer:
+//! but a probe in the background, which repeats a question that went well (or asks for the root) with
+//! growing pauses. Any complete answer brings it up again. A status of 5xx is an answer:
 //! it concerns one file, so it changes nothing here.
 
 use crate::failure::Failure;
@@ -87,12 +87,10 @@ impl Health {
         self.lock().down = None;
     }
 
-    /// What a probe should ask.
-    pub fn probe_path(&self, failing: &str) -> String {
-        self.lock()
-            .good
-            .clone()
-            .unwrap_or_else(|| failing.to_owned())
+    /// What a probe should ask: what went well before, else the root, where any answer will do. Never
+    /// the question that failed: one file that hangs for ever must not take away all others.
+    pub fn probe_path(&self) -> String {
+        self.lock().good.clone().unwrap_or_default()
     }
 
     /// For people and metrics.

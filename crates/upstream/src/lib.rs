@@ -12,6 +12,8 @@ mod guard;
 mod health;
 mod net;
 mod netrc;
+mod origin;
+mod pages;
 mod proxies;
 pub mod vcs;
 
@@ -21,6 +23,7 @@ pub use chain::{Asking, Calls, Chain, Found, Patience};
 pub use failure::Failure;
 pub use guard::is_public;
 pub use health::Status;
-pub use net::{Encoding, Net, NetError, NetSettings};
+pub use net::{Encoding, Net, NetError, NetSettings, Reach};
 pub use netrc::Netrc;
+pub use origin::Origin;
 pub use proxies::{Entry, Place, ProxyList, ProxyListError, show};

@@ -76,6 +76,39 @@ pub enum NetError {
     Client(String),
 }
 
+/// Which addresses a URL, and the redirects from it, may lead to.
+#[derive(Clone, Copy, Debug)]
+pub enum Reach<'a> {
+    /// Public ones.
+    Public,
+    /// Any for the host that the settings name, public ones for all others.
+    Named(&'a Url),
+    /// Any: what a private module names.
+    Any,
+}
+
+impl Reach<'_> {
+    fn any_address(self, url: &Url) -> bool {
+        match self {
+            Reach::Public => false,
+            Reach::Any => true,
+            Reach::Named(named) => {
+                named.host() == url.host()
+                    && named.port_or_known_default() == url.port_or_known_default()
+            }
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    /// What happened.
+    pub failure: Failure,
+    /// Whether it happened behind a redirect: the host that was asked first has answered.
+    pub redirected: bool,
+}
+
 /// Whether content may be compressed on the way: small files yes, zips are compressed already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -110,54 +143,56 @@ impl Net {
         Ok(Self { inner })
     }
 
-    /// GETs a URL. `named` is the host that the settings name: it may have any address, every other
-    /// one (a redirect's) only a public one. Gives the answer to the last redirect, whatever its
-    /// status, when its headers are there.
+    /// GETs a URL. Gives the answer to the last redirect, whatever its status, when its headers are
+    /// there.
     pub async fn get(
         &self,
         url: &Url,
-        named: Option<&Url>,
+        reach: Reach<'_>,
         encoding: Encoding,
         deadline: Instant,
     ) -> Result<Response, Failure> {
+        let got = self.ask(url, reach, encoding, deadline).await;
+        got.map_err(|lost| lost.failure)
+    }
+
+    /// The same, for who has to know whether the first host answered.
+    pub(crate) async fn ask(
+        &self,
+        url: &Url,
+        reach: Reach<'_>,
+        encoding: Encoding,
+        deadline: Instant,
+    ) -> Result<Response, Lost> {
+        let lost = |failure, redirected| Lost {
+            failure,
+            redirected,
+        };
         let mut at = url.clone();
-        for _ in 0..=REDIRECTS_MAX {
-            let answer = self.once(&at, named, encoding, deadline).await?;
-            let Some(next) = redirect_of(&answer) else {
-                return Ok(answer);
-            };
-            let next = at.join(&next).map_err(|_| {
-                Failure::Failed(format!("{}: redirect to a malformed URL", show(url)))
-            })?;
-            if at.scheme() == "https" && next.scheme() != "https" {
-                return Err(Failure::Failed(format!(
-                    "redirected from secure URL {} to insecure URL {}",
-                    show(&at),
-                    show(&next)
-                )));
+        for hop in 0..=REDIRECTS_MAX {
+            let answer = self.once(&at, reach, encoding, deadline).await;
+            let answer = answer.map_err(|failure| lost(failure, hop > 0))?;
+            match redirect_of(&answer) {
+                None => return Ok(answer),
+                Some(next) => at = follow(&at, &next).map_err(|failure| lost(failure, true))?,
             }
-            at = next;
         }
-        Err(Failure::Failed(format!(
-            "{}: stopped after {REDIRECTS_MAX} redirects",
-            show(url)
-        )))
+        let text = format!("{}: stopped after {REDIRECTS_MAX} redirects", show(url));
+        Err(lost(Failure::Failed(text), true))
     }
 
     async fn once(
         &self,
         url: &Url,
-        named: Option<&Url>,
+        reach: Reach<'_>,
         encoding: Encoding,
         deadline: Instant,
     ) -> Result<Response, Failure> {
-        let is_named = named.is_some_and(|n| {
-            n.host() == url.host() && n.port_or_known_default() == url.port_or_known_default()
-        });
-        if !is_named {
+        let any_address = reach.any_address(url);
+        if !any_address {
             check_public_literal(url)?;
         }
-        let client = self.inner.client(!is_named).map_err(Failure::Failed)?;
+        let client = self.inner.client(!any_address).map_err(Failure::Failed)?;
         let mut bare = url.clone();
         // Only fails for URLs that cannot carry credentials.
         let _ = bare.set_username("");
@@ -292,6 +327,20 @@ fn check_public_literal(url: &Url) -> Result<(), Failure> {
         "{} leads to a private address, which a public name may not",
         show(url)
     )))
+}
+
+/// The next URL, if the rules let a client go there.
+fn follow(at: &Url, next: &str) -> Result<Url, Failure> {
+    let malformed = |_| Failure::Failed(format!("{}: redirect to a malformed URL", show(at)));
+    let next = at.join(next).map_err(malformed)?;
+    if at.scheme() == "https" && next.scheme() != "https" {
+        return Err(Failure::Failed(format!(
+            "redirected from secure URL {} to insecure URL {}",
+            show(at),
+            show(&next)
+        )));
+    }
+    Ok(next)
 }
 
 fn redirect_of(answer: &Response) -> Option<String> {

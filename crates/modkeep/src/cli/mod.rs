@@ -1,6 +1,7 @@
 //! The command line, one file for each verb.
 
 pub mod config;
+pub mod explain;
 pub mod fetch;
 pub mod meta;
 pub mod purge;
@@ -21,6 +22,7 @@ pub fn command() -> Command {
         .subcommand(serve::command())
         .subcommand(fetch::command())
         .subcommand(purge::command())
+        .subcommand(explain::command())
         .subcommand(config::command())
         .subcommands(meta::commands())
 }

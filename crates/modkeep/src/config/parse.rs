@@ -1,10 +1,12 @@
 //! Text becomes typed settings here, once; all mistakes are reported together.
 
 use super::{Origin, Values, env_name};
+use gomod::govcs::GoVcs;
 use gomod::pattern::Patterns;
 use server::{AccessFormat, Address};
 use std::path::PathBuf;
 use std::time::Duration;
+use upstream::vcs::Credentials;
 use upstream::{NetSettings, Patience, ProxyList};
 
 /// Something wrong in the settings.
@@ -37,11 +39,20 @@ pub struct Typed {
     pub upstream: ProxyList,
     pub net: NetSettings,
     pub patience: Patience,
+    pub vcs: VcsSettings,
     pub keep: keep::Settings,
     pub server: server::Settings,
     pub access: AccessTarget,
     pub log_format: AccessFormat,
     pub log_level: String,
+}
+
+/// What concerns version control.
+#[derive(Debug, Clone)]
+pub struct VcsSettings {
+    pub insecure: Patterns,
+    pub rules: GoVcs,
+    pub credentials: Credentials,
 }
 
 /// Collects problems while values are read.
@@ -72,6 +83,7 @@ impl Typed {
             "log-format",
             &[("text", AccessFormat::Text), ("json", AccessFormat::Json)],
         );
+        let vcs = r.vcs();
         let net = NetSettings {
             ca_files: values.many("ca").iter().map(PathBuf::from).collect(),
             ..NetSettings::default()
@@ -92,20 +104,17 @@ impl Typed {
             file => AccessTarget::File(file.into()),
         };
         let log_level = values.one("log-level").to_owned();
-        match (
-            r.problems.is_empty(),
-            upstream,
-            keep,
-            server,
-            log_format,
-            data,
-        ) {
-            (true, Some(upstream), Some(keep), Some(server), Some(log_format), Some(data)) => {
+        let read = (upstream, vcs, keep, server, log_format, data);
+        match read {
+            (Some(upstream), Some(vcs), Some(keep), Some(server), Some(log_format), Some(data))
+                if r.problems.is_empty() =>
+            {
                 Ok(Self {
                     data,
                     upstream,
                     net,
                     patience,
+                    vcs,
                     keep,
                     server,
                     access,
@@ -119,6 +128,27 @@ impl Typed {
 }
 
 impl Reader<'_> {
+    fn vcs(&mut self) -> Option<VcsSettings> {
+        let insecure = self.parse("insecure", patterns);
+        let rules = self.parse("vcs", |t| {
+            GoVcs::parse(t)
+                .map(GoVcs::with_defaults)
+                .map_err(|e| e.to_string())
+        });
+        let credentials = self.parse("credentials", |file| match file {
+            "" => Ok(Credentials::default()),
+            file => {
+                let text = std::fs::read_to_string(file).map_err(|e| format!("{file}: {e}"))?;
+                Credentials::parse(&text).map_err(|e| format!("{file}: {e}"))
+            }
+        });
+        Some(VcsSettings {
+            insecure: insecure?,
+            rules: rules?,
+            credentials: credentials?,
+        })
+    }
+
     fn keep(&mut self) -> Option<keep::Settings> {
         let private = self.parse("private", patterns);
         let look_ahead = self.choice("look-ahead", &[("on", true), ("off", false)]);

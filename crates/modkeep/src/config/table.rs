@@ -110,6 +110,24 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Modules fetched direct and never named to a public upstream (GOPRIVATE grammar)",
     ),
+    one(
+        "insecure",
+        "PATTERNS",
+        "",
+        "Modules that may be discovered over plain HTTP (GOINSECURE grammar)",
+    ),
+    one(
+        "vcs",
+        "RULES",
+        "private:all,public:git|hg",
+        "Which version control may be run for which modules (GOVCS grammar)",
+    ),
+    one(
+        "credentials",
+        "FILE",
+        "",
+        "Credentials for version control hosts: lines of PREFIX USER SECRET",
+    ),
     switch("offline", "Dial nobody; serve what is kept"),
     one(
         "look-ahead",
