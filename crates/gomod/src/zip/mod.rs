@@ -36,7 +36,7 @@ pub enum ZipError {
     #[error("{0}")]
     Rule(String),
     /// It is not a zip, or a damaged one.
-    #[error("not a valid zip file: {0}")]
+    #[error("zip: not a valid zip file: {0}")]
     Format(String),
     /// It cannot be read.
     #[error("reading the zip: {0}")]

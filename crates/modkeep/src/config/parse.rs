@@ -200,9 +200,10 @@ impl Reader<'_> {
                     .filter(|n| *n > 0)
                     .ok_or_else(|| format!("{t:?} is no number above 0"))
             })?,
+            head_timeout: self.time("client-timeout"),
+            stall_timeout: self.time("client-timeout"),
             grace: self.time("grace"),
             admin_token,
-            ..server::Settings::default()
         })
     }
 

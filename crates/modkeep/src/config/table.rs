@@ -205,6 +205,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     server("connections", "N", "4096", "Connections at once; more wait"),
     server(
+        "client-timeout",
+        "TIME",
+        "60s",
+        "A client must send a request, and take something of its answer, within this time",
+    ),
+    server(
         "grace",
         "TIME",
         "20s",
