@@ -412,3 +412,32 @@ async fn error_text(mut answer: Response, deadline: Instant) -> String {
         .filter(|c| *c == '\n' || *c == '\t' || !c.is_control())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_redirect_never_leads_from_https_to_http() {
+        let secure = Url::parse("https://user:secret@proxy.example/a/b").unwrap();
+        for next in [
+            "http://proxy.example/a",
+            "HTTP://other.example",
+            "ftp://x.example",
+        ] {
+            let text = follow(&secure, next).unwrap_err().text().to_owned();
+            assert!(text.contains("insecure"), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+        }
+        for next in ["/c", "c", "//other.example/c", "https://other.example/c"] {
+            assert_eq!(follow(&secure, next).unwrap().scheme(), "https");
+        }
+        let plain = Url::parse("http://proxy.example/").unwrap();
+        assert_eq!(
+            follow(&plain, "http://other.example/").unwrap().host_str(),
+            Some("other.example")
+        );
+        assert!(follow(&plain, "http://").is_err());
+    }
+}

@@ -5,7 +5,13 @@
 //! modkeep: what is shown is shown by answers, logs, metrics, exit statuses, and by what the
 //! upstream was asked.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod common;
+mod e2e;
+mod freshness;
+mod hostile;
+mod lookahead;
+mod misses;
 mod protocol;
+mod upstreams;
