@@ -46,11 +46,12 @@ fn push_escaped(out: &mut String, c: char, delimiter: char) {
     }
 }
 
-/// Rust's debug form escapes what cannot be printed, and quotes besides. A combining mark it
-/// leaves alone only behind another character, hence the one in front.
-fn is_printable(c: char) -> bool {
-    let quote = matches!(c, '\'' | '"');
-    quote || ['.', c].iter().collect::<String>().escape_debug().count() == 2
+/// Whether Go's `unicode.IsPrint` answers yes. Rust's debug form escapes what cannot be printed,
+/// and three characters besides. A combining mark it leaves alone only behind another character,
+/// hence the one in front.
+pub(crate) fn is_printable(c: char) -> bool {
+    let plain = matches!(c, '\'' | '"' | '\\');
+    plain || ['.', c].iter().collect::<String>().escape_debug().count() == 2
 }
 
 fn push_hex(out: &mut String, code: u32) {

@@ -5,6 +5,7 @@
 
 use super::check::{Collisions, check_size, is_clean};
 use super::{MAX_ZIP_FILE, ZipError};
+use crate::modfile::{ModFile, goversion};
 use crate::path::check_file_path;
 use std::collections::HashSet;
 use std::fmt;
@@ -92,41 +93,19 @@ impl Selection {
 
 /// The `go` line of a go.mod as a language version, `go1.24` for `go 1.24.3`; empty without one.
 pub fn language(go_mod: &[u8]) -> String {
-    match crate::modfile::ModFile::parse_lax("go.mod", go_mod) {
-        Ok(file) => file
-            .go
-            .map_or_else(String::new, |go| format!("go{}", language_of(&go))),
-        Err(_) => String::new(),
-    }
-}
-
-/// `1.24` of `1.24.3` or `1.24rc1`.
-fn language_of(go: &str) -> &str {
-    let mut dots = go.match_indices('.');
-    let (_, second) = (dots.next(), dots.next());
-    let end = second.map_or(go.len(), |(i, _)| i);
-    let head = &go[..end];
-    let minor = head.find('.').map_or(head.len(), |dot| {
-        head[dot + 1..]
-            .find(|c: char| !c.is_ascii_digit())
-            .map_or(head.len(), |i| dot + 1 + i)
-    });
-    &head[..minor]
+    let go = ModFile::parse_lax("go.mod", go_mod)
+        .ok()
+        .and_then(|file| file.go);
+    go.as_deref()
+        .and_then(goversion::language)
+        .map_or_else(String::new, |language| format!("go{language}"))
 }
 
 /// Whether a language version (`go1.24`) is at least 1.24. What is no version is older than all.
 fn is_1_24(language: &str) -> bool {
-    let Some(version) = language.strip_prefix("go") else {
-        return false;
-    };
-    let mut numbers = language_of(version)
-        .split('.')
-        .map(|n| n.parse::<u64>().ok());
-    match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(1), Some(minor)) => minor >= 24,
-        (Some(major), _) => major > 1,
-        _ => false,
-    }
+    language
+        .strip_prefix("go")
+        .is_some_and(|version| goversion::is_at_least(version, "24"))
 }
 
 /// Whether a name is a package in a vendor directory, for a module of this language version.
