@@ -49,8 +49,12 @@ impl Disk for RealDisk {
         let parent = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
         if !parent.is_dir() {
             fs::create_dir_all(parent)?;
-            if let Some(above) = parent.parent() {
-                sync_dir(above)?;
+            if let Some(above) = parent.parent()
+                && let Err(error) = sync_dir(above)
+            {
+                // Or the next one would find it there and take it for durable.
+                let _ = fs::remove_dir(parent);
+                return Err(error);
             }
         }
         fs::rename(from, to)?;

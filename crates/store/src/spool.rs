@@ -180,12 +180,13 @@ impl SpoolWriter {
         self.len == 0
     }
 
-    /// Appends bytes and lets readers have what may be let go. Blocks on the disk.
+    /// Appends bytes and lets readers have what may be let go. Blocks on the disk. After an error
+    /// nobody knows what the file holds, so everything that follows fails too.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut summer = self.summer.take().ok_or_else(spoilt)?;
         self.disk.append(&mut self.file, bytes)?;
-        if let Some(summer) = &mut self.summer {
-            summer.update(bytes);
-        }
+        summer.update(bytes);
+        self.summer = Some(summer);
         self.len += bytes.len() as u64;
         let released = match self.total {
             Some(total) => self.len.min(total.saturating_sub(HELD_BACK)),
@@ -214,6 +215,7 @@ impl SpoolWriter {
     /// bigger content is made durable here. Blocks on the disk.
     pub fn content(&mut self) -> io::Result<Content> {
         if self.len <= INLINE_MAX as u64 {
+            self.summer.as_ref().ok_or_else(spoilt)?;
             let mut bytes = vec![0; self.len as usize];
             self.read_at(&mut bytes, 0)?;
             return Ok(Content::Small(bytes.into()));
@@ -221,10 +223,12 @@ impl SpoolWriter {
         self.seal().map(Content::Sealed)
     }
 
-    /// Makes the content durable and gives its sums. Blocks on the disk.
+    /// Makes the content durable and gives its sums. Blocks on the disk. Not to be tried again after
+    /// an error: the system forgets about pages that it failed to write, and would say that all is
+    /// well.
     pub(crate) fn seal(&mut self) -> io::Result<Sealed> {
+        let summer = self.summer.take().ok_or_else(spoilt)?;
         self.disk.sync(&self.file)?;
-        let summer = self.summer.take().ok_or(io::ErrorKind::InvalidInput)?;
         let (sha256, sums, size) = summer.finish();
         Ok(Sealed {
             path: self.path.clone(),
@@ -243,6 +247,10 @@ impl SpoolWriter {
             stage: Stage::Whole,
         });
     }
+}
+
+fn spoilt() -> io::Error {
+    io::Error::other("an earlier write failed")
 }
 
 impl Drop for SpoolWriter {

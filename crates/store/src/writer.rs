@@ -100,14 +100,23 @@ fn run(db: Connection, disk: &dyn Disk, blobs: &Path, jobs: &Receiver<Job>) {
 fn commit_group(db: &Connection, disk: &dyn Disk, blobs: &Path, group: Vec<Job>) {
     let mut orphans = Vec::new();
     let mut results = Vec::with_capacity(group.len());
-    let begun = db
+    let mut begun = db
         .execute_batch("BEGIN IMMEDIATE")
         .map_err(StoreError::from);
     for job in &group {
-        results.push(match &begun {
+        let result = match &begun {
             Ok(()) => apply_alone(db, disk, blobs, &job.work, &mut orphans),
             Err(e) => Err(e.again()),
-        });
+        };
+        if begun.is_ok() && db.is_autocommit() {
+            // A full disk can end the whole transaction, with all that was done in it before.
+            let text = "the transaction was rolled back";
+            begun = Err(match &result {
+                Err(e) => e.again(),
+                Ok(_) => StoreError::Disk(io::Error::other(text)),
+            });
+        }
+        results.push(result);
     }
     let committed = begun.and_then(|()| {
         let mut commit = || db.execute_batch("COMMIT").map_err(io::Error::other);
@@ -194,12 +203,11 @@ fn keep(
             _ => old.sha256 == new.row.sha256,
         };
         if !same {
+            discard(disk, spooled);
             return Ok(KeepOutcome::Differs);
         }
         if !old.damaged {
-            if let Some(path) = spooled {
-                disk.remove(path)?;
-            }
+            discard(disk, spooled);
             return Ok(KeepOutcome::AlreadyKept);
         }
     }
@@ -212,6 +220,15 @@ fn keep(
     } else {
         KeepOutcome::Kept
     })
+}
+
+/// Content that is not needed. What cannot be removed now is removed at the next start.
+fn discard(disk: &dyn Disk, spooled: Option<&Path>) {
+    if let Some(path) = spooled
+        && let Err(error) = disk.remove(path)
+    {
+        tracing::warn!(%error, "could not remove a spooled file");
+    }
 }
 
 /// Runs after the commit that forgot them: an orphan that stays is harmless, a missing blob is not.
