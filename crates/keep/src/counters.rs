@@ -38,6 +38,8 @@ pub struct Counters {
     pub repaired: Counter,
     /// Answers that differ from what is kept.
     pub differs: Counter,
+    /// Alarms raised.
+    pub alarms: Counter,
     /// Small files asked for ahead of the client.
     pub ahead_asked: Counter,
     /// Of these, brought.

@@ -7,11 +7,13 @@
 #![warn(clippy::disallowed_methods)]
 
 mod ahead;
+mod alarm;
 mod answers;
 mod counters;
 mod fetch;
 mod flight;
 mod intake;
+mod proof;
 mod purge;
 mod refusal;
 mod reply;
@@ -21,9 +23,11 @@ mod state;
 mod sumdb;
 mod zip;
 
+pub use alarm::{Alarm, AlarmKind};
 pub use counters::{Counter, Counters};
 pub use fetch::{Fetched, Query, QueryError};
 pub use refusal::{Blame, Refusal};
 pub use reply::{Content, Lifetime, Media, Origin, Reply, Small};
 pub use serve::{Keep, Settings};
 pub use state::{Report, VersionReport};
+pub use sumdb::{Database, Databases, Sums};

@@ -1,10 +1,12 @@
 //! Where a request is answered from: memory, the store, a flight under way, or the upstreams.
 
 use crate::ahead::Ahead;
+use crate::alarm::Alarms;
 use crate::counters::Counters;
 use crate::flight::Flights;
 use crate::refusal::{Blame, Refusal};
 use crate::reply::{Content, Origin, Reply, Small};
+use crate::sumdb::Databases;
 use crate::zip::ZipStage;
 use gomod::path::ModulePath;
 use gomod::pattern::Patterns;
@@ -33,6 +35,10 @@ pub struct Settings {
     pub answer: Duration,
     /// Memory for small files, in bytes.
     pub memory: u64,
+    /// Refuse public files while no checksum database proves them, instead of marking them.
+    pub verify_strict: bool,
+    /// Where alarms are posted.
+    pub webhook: Option<String>,
 }
 
 impl Default for Settings {
@@ -45,6 +51,8 @@ impl Default for Settings {
             not_found: Duration::from_secs(60),
             answer: Duration::from_secs(30),
             memory: 16 << 20,
+            verify_strict: false,
+            webhook: None,
         }
     }
 }
@@ -69,6 +77,8 @@ pub(crate) struct Inner {
     pub small_flights: Flights<Result<(), Refusal>>,
     pub zip_flights: Flights<ZipStage>,
     pub ahead: Ahead,
+    pub databases: Databases,
+    pub alarms: Alarms,
     pub counters: Counters,
 }
 
@@ -81,7 +91,13 @@ pub(crate) enum Wanted {
 impl Keep {
     /// A keep over a store and a chain of upstreams. Private modules go straight to version control,
     /// whatever the chain says. Needs a running tokio runtime.
-    pub fn new(settings: Settings, store: Store, chain: Chain, private_chain: Chain) -> Self {
+    pub fn new(
+        settings: Settings,
+        store: Store,
+        chain: Chain,
+        private_chain: Chain,
+        databases: Databases,
+    ) -> Self {
         let weigh = |_: &Request, small: &Arc<Small>| {
             u32::try_from(small.body.len() + 256).unwrap_or(u32::MAX)
         };
@@ -104,10 +120,13 @@ impl Keep {
             small_flights: Flights::default(),
             zip_flights: Flights::default(),
             ahead,
+            databases,
+            alarms: Alarms::default(),
             counters: Counters::default(),
         });
         let keep = Self { inner };
         keep.start_ahead(jobs);
+        keep.start_proving();
         keep
     }
 

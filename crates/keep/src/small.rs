@@ -1,14 +1,16 @@
 //! `.info` and `.mod` of a version: small, immutable, each on its own. Neither ever pulls the zip.
 
+use crate::alarm::AlarmKind;
 use crate::refusal::{Blame, Refusal};
 use crate::reply::{Content, Media, Origin, Reply, Small, etag};
 use crate::serve::Keep;
+use crate::sumdb::Sums;
 use bytes::Bytes;
 use gomod::h1::hash_mod;
 use gomod::info::Info;
 use gomod::request::Request;
 use std::sync::Arc;
-use store::{FileKey, KeepOutcome, Kept, Kind, NewFile, StoreError};
+use store::{FileKey, KeepOutcome, Kept, Kind, Mark, NewFile, Proof, StoreError};
 
 /// An `.info` is some hundred bytes; with a long Origin some thousand.
 const INFO_MAX: usize = 1 << 20;
@@ -102,7 +104,7 @@ impl Keep {
     pub async fn found_damaged(&self, key: &FileKey, error: &StoreError) {
         self.inner.counters.damaged.add();
         tracing::error!(module.path = %key.module, module.version = %key.version, %error, "stored bytes are damaged");
-        if let Err(error) = self.inner.store.mark_damaged(key).await {
+        if let Err(error) = self.inner.store.mark(key, Mark::Damaged).await {
             tracing::error!(%error, "the damage could not be recorded");
         }
     }
@@ -128,13 +130,23 @@ impl Keep {
         if self.stored(request, key).await?.is_some() {
             return Ok(());
         }
+        if let Some(refusal) = self.inner.not_found.get(request) {
+            return Err(refusal);
+        }
         let subject = key.to_string();
         let limit = if key.kind == Kind::Info {
             INFO_MAX
         } else {
             gomod::zip::MAX_GO_MOD as usize
         };
-        let asked = self.chain_for(&key.module).small(request, limit).await;
+        // The checksum database is asked beside the upstream, so that being checked costs no time.
+        let (asked, sums) =
+            tokio::join!(self.chain_for(&key.module).small(request, limit), async {
+                match key.kind {
+                    Kind::Mod => self.sums(&key.module, key.version.as_str()).await,
+                    Kind::Info | Kind::Zip => Sums::NotAsked,
+                }
+            });
         let (body, source) = asked.map_err(|failure| {
             let refusal = Refusal::from_upstream(&subject, failure);
             self.remember_absence(request, &refusal);
@@ -145,13 +157,15 @@ impl Keep {
             tracing::warn!(module.path = %key.module, module.version = %key.version, upstream.name = source, what, "refused an answer");
             Refusal::lied(&subject, &source, what)
         })?;
-        let h1 = (key.kind == Kind::Mod).then(|| hash_mod(&body).0);
+        let h1 = (key.kind == Kind::Mod).then(|| hash_mod(&body));
+        let proof = h1.map_or(Ok(Proof::NotAsked), |h1| self.judge(key, h1, &source, sums))?;
         self.keep_file(NewFile {
             key: key.clone(),
             content: store::Content::Small(body),
-            h1,
+            h1: h1.map(|h1| h1.0),
             source,
             note: None,
+            proof,
         })
         .await?;
         self.stored(request, key)
@@ -189,6 +203,10 @@ impl Keep {
             KeepOutcome::Differs => {
                 counters.differs.add();
                 tracing::error!(module.path = %key.module, module.version = %key.version, file = key.kind.suffix(), upstream.name = source, "upstream now has other bytes than were kept");
+                let text = format!(
+                    "{key}: {source} now has other bytes than were kept; the kept ones stay"
+                );
+                self.alarm(AlarmKind::Changed, &key.to_string(), &text, None);
                 return Err(Refusal::lied(
                     &key.to_string(),
                     &source,

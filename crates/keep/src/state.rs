@@ -1,10 +1,11 @@
 //! What is known of the keep's own state, for readiness, metrics and people.
 
+use crate::alarm::Alarm;
 use crate::serve::Keep;
 use gomod::h1::H1;
 use gomod::version::ModuleVersion;
 use serde::Serialize;
-use store::{FileKey, Kind};
+use store::{FileKey, Kind, Proof};
 use upstream::{Calls, Status};
 
 /// Whether the keep can do its work.
@@ -14,6 +15,10 @@ pub struct Report {
     pub store: Result<(), String>,
     /// Each upstream's health.
     pub upstreams: Vec<Status>,
+    /// Each checksum database: its name, and whether it contradicted itself.
+    pub databases: Vec<(String, bool)>,
+    /// The alarms since the start.
+    pub alarms: Vec<Alarm>,
 }
 
 /// What is kept of a version.
@@ -44,6 +49,10 @@ pub struct FileReport {
     pub fetched: i64,
     /// Something a person should know.
     pub note: Option<String>,
+    /// What a checksum database says: `proved`, `not-asked`, or `unverified` (to be checked yet).
+    pub proof: &'static str,
+    /// Whether it is kept back: damaged, or contradicted by a checksum database.
+    pub withheld: bool,
 }
 
 impl Keep {
@@ -53,6 +62,14 @@ impl Keep {
         Report {
             store,
             upstreams: self.inner.chain.status(),
+            databases: self
+                .inner
+                .databases
+                .all
+                .iter()
+                .map(|d| (d.name().into(), d.is_forked()))
+                .collect(),
+            alarms: self.inner.alarms.all(),
         }
     }
 
@@ -97,6 +114,12 @@ impl Keep {
                     source: meta.source,
                     fetched: meta.fetched,
                     note: meta.note,
+                    proof: match meta.proof {
+                        Proof::Open => "unverified",
+                        Proof::Proved => "proved",
+                        Proof::NotAsked => "not-asked",
+                    },
+                    withheld: meta.withheld,
                 });
             }
         }

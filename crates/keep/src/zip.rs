@@ -6,6 +6,7 @@ use crate::refusal::{Blame, Refusal};
 use crate::reply::{Content as Shown, Media, Origin, Reply, Small, etag};
 use crate::serve::Keep;
 use crate::small::lost;
+use crate::sumdb::Sums;
 use gomod::h1::hash_mod;
 use gomod::request::Request;
 use gomod::version::ModuleVersion;
@@ -155,10 +156,12 @@ impl Keep {
                 return Err(());
             }
         }
-        let (intake, source) = self
-            .download(request, key, publisher)
-            .await
-            .map_err(refuse)?;
+        // The checksum database is asked beside the download, so that being checked costs no time.
+        let (downloaded, sums) = tokio::join!(
+            self.download(request, key, publisher),
+            self.sums(&key.module, key.version.as_str())
+        );
+        let (intake, source) = downloaded.map_err(refuse)?;
         let wanted = version.clone();
         let finished = tokio::task::spawn_blocking(move || intake.finish(&wanted));
         let finished = finished.await.map_err(|_| refuse(lost(request)))?;
@@ -169,7 +172,7 @@ impl Keep {
             sealed,
         } = finished;
         let admitted = match checked {
-            Ok(checked) => self.admit_zip(key, checked, sealed, source).await,
+            Ok(checked) => self.admit_zip(key, checked, sealed, source, sums).await,
             Err(wrong) => {
                 self.inner.counters.check_failed.add();
                 tracing::warn!(module.path = %key.module, module.version = %key.version, upstream.name = source, what = %wrong, "refused a zip");
@@ -255,7 +258,9 @@ impl Keep {
         checked: Checked,
         sealed: std::io::Result<Content>,
         source: String,
+        sums: Sums,
     ) -> Result<(), Refusal> {
+        let proof = self.judge(key, checked.h1, &source, sums)?;
         let content =
             sealed.map_err(|e| Refusal::from_store(&key.to_string(), &StoreError::Disk(e)))?;
         let bytes = content.len();
@@ -265,6 +270,7 @@ impl Keep {
             h1: Some(checked.h1.0),
             source,
             note: self.mod_note(key, checked.go_mod.as_deref()),
+            proof,
         };
         self.keep_file(file).await?;
         self.inner.counters.kept_bytes.plus(bytes);

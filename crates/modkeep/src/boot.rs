@@ -1,8 +1,8 @@
 //! Builds the graph once: settings -> store, client, chain -> keep.
 
-use crate::config::Typed;
+use crate::config::{SumdbSetting, Typed};
 use crate::exit::Failed;
-use keep::Keep;
+use keep::{Database, Databases, Keep};
 use server::AccessFormat;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Once};
 use store::Store;
 use tracing_subscriber::EnvFilter;
 use upstream::vcs::{Direct, DirectSettings};
-use upstream::{Chain, Net, Origin};
+use upstream::{Chain, Net, Origin, ProxyList, SumSource};
 
 /// Opens the store and builds the keep over it.
 pub fn keep(settings: &Typed) -> Result<Keep, Failed> {
@@ -22,7 +22,40 @@ pub fn keep(settings: &Typed) -> Result<Keep, Failed> {
         chain(settings.upstream.clone()),
         chain(Keep::private_upstreams()),
     );
-    Ok(Keep::new(settings.keep.clone(), store, public, private))
+    let databases = Databases {
+        all: settings
+            .sumdb
+            .iter()
+            .map(|d| database(d, &public, &chain))
+            .collect::<Result<_, _>>()?,
+        skip: settings.no_sumdb.clone(),
+    };
+    Ok(Keep::new(
+        settings.keep.clone(),
+        store,
+        public,
+        private,
+        databases,
+    ))
+}
+
+/// A checksum database: through the upstreams' relays, then itself; or at its address alone.
+fn database(
+    setting: &SumdbSetting,
+    relays: &Chain,
+    chain: &impl Fn(ProxyList) -> Chain,
+) -> Result<Database, Failed> {
+    let name = setting.verifier.name();
+    let address = match &setting.url {
+        Some(url) => url.to_string(),
+        None => format!("https://{name}"),
+    };
+    let itself = ProxyList::parse(&address).map_err(Failed::usage)?;
+    let relays = setting.url.is_none().then(|| relays.clone());
+    Ok(Database::new(
+        setting.verifier.clone(),
+        SumSource::new(name, relays, chain(itself)),
+    ))
 }
 
 /// Version control, with its clones beside the store.

@@ -298,6 +298,7 @@ impl FromKeep {
                 "Damaged files mended by a new fetch",
                 c.repaired.get(),
             ),
+            ("alarms", "Alarms raised", c.alarms.get()),
             (
                 "differs",
                 "Answers of upstreams that differ from what is kept",

@@ -92,6 +92,12 @@ async fn ready(keep: &Keep) -> Response<Body> {
         "ready": report.store.is_ok(),
         "store": { "writable": report.store.is_ok(), "error": report.store.as_ref().err() },
         "upstreams": upstreams,
+        "sumdbs": report
+            .databases
+            .iter()
+            .map(|(name, forked)| json!({ "name": name, "contradicted_itself": forked }))
+            .collect::<Vec<_>>(),
+        "alarms": report.alarms,
     });
     let status = if report.store.is_ok() {
         StatusCode::OK

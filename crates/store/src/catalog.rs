@@ -4,7 +4,8 @@
 //! read-only connections that never wait for it (WAL). Rows are looked up by exact key only, so
 //! opening is independent of how much is kept.
 
-use crate::{Answer, FileKey, Kind, StoreError, sums};
+use crate::{Answer, Damage, FileKey, Kind, Mark, Proof, StoreError, sums};
+use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
@@ -26,7 +27,8 @@ pub(crate) struct FileRow {
     pub source: String,
     pub fetched: i64,
     pub note: Option<String>,
-    pub damaged: bool,
+    pub proof: Proof,
+    pub damaged: Damage,
 }
 
 /// A new row of `file`, and of `blob` where the content is not small.
@@ -126,6 +128,40 @@ impl Readers {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    pub fn sum(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let db = self.any();
+        let mut find = db.prepare_cached("SELECT body FROM sum WHERE name = ? AND path = ?")?;
+        Ok(find
+            .query_row(params![name, path], |r| r.get(0))
+            .optional()?)
+    }
+
+    /// Files that no checksum database has been asked about yet, after `after`: row, name, hash.
+    #[expect(
+        clippy::type_complexity,
+        reason = "one caller, which names the parts at once"
+    )]
+    pub fn unproved(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, String, String, Kind, [u8; 32])>, StoreError> {
+        let db = self.any();
+        let mut find = db.prepare_cached(
+            "SELECT id, module, version, kind, h1 FROM file \
+             WHERE id > ? AND proof = 0 AND h1 IS NOT NULL AND damaged = 0 ORDER BY id LIMIT ?",
+        )?;
+        let rows = find.query_map(params![after, limit as i64], |r| {
+            let kind = if r.get::<_, i64>(3)? == Kind::Mod as i64 {
+                Kind::Mod
+            } else {
+                Kind::Zip
+            };
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?, kind, r.get(4)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     pub fn totals(&self) -> Result<(u64, u64), StoreError> {
         let db = self.any();
         let sql = "SELECT count(*), coalesce(sum(size), 0) FROM file";
@@ -149,7 +185,7 @@ impl Readers {
 
 pub(crate) fn read_file(db: &Connection, key: &FileKey) -> Result<Option<FileRow>, StoreError> {
     let mut find = db.prepare_cached(
-        "SELECT sha256, size, body, h1, source, fetched, note, damaged FROM file \
+        "SELECT sha256, size, body, h1, source, fetched, note, proof, damaged FROM file \
          WHERE module = ? AND version = ? AND kind = ?",
     )?;
     let row = find.query_row(
@@ -168,7 +204,16 @@ fn file_row(r: &Row<'_>) -> rusqlite::Result<FileRow> {
         source: r.get(4)?,
         fetched: r.get(5)?,
         note: r.get(6)?,
-        damaged: r.get(7)?,
+        proof: match r.get::<_, i64>(7)? {
+            1 => Proof::Proved,
+            2 => Proof::NotAsked,
+            _ => Proof::Open,
+        },
+        damaged: match r.get::<_, i64>(8)? {
+            0 => Damage::None,
+            2 => Damage::Quarantined,
+            _ => Damage::Damaged,
+        },
     })
 }
 
@@ -182,8 +227,8 @@ pub(crate) fn put_file(db: &Connection, new: &NewRow) -> Result<(), StoreError> 
             ])?;
     }
     db.prepare_cached(
-        "INSERT OR REPLACE INTO file (module, version, kind, sha256, size, body, h1, source, fetched, note, damaged) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+        "INSERT OR REPLACE INTO file (module, version, kind, sha256, size, body, h1, source, fetched, note, proof, damaged) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
     )?
     .execute(params![
         new.key.module.as_str(),
@@ -196,6 +241,7 @@ pub(crate) fn put_file(db: &Connection, new: &NewRow) -> Result<(), StoreError> 
         new.row.source,
         new.row.fetched,
         new.row.note,
+        new.row.proof as i64,
     ])?;
     Ok(())
 }
@@ -213,13 +259,33 @@ pub(crate) fn put_answer(
     Ok(())
 }
 
-pub(crate) fn mark_damaged(db: &Connection, key: &FileKey) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE file SET damaged = 1 WHERE module = ? AND version = ? AND kind = ?")?
-        .execute(params![
-            key.module.as_str(),
-            key.version.as_str(),
-            key.kind as i64
-        ])?;
+pub(crate) fn mark(db: &Connection, key: &FileKey, mark: Mark) -> Result<(), StoreError> {
+    let set = match mark {
+        Mark::Damaged => "damaged = max(damaged, 1)",
+        Mark::Quarantined => "damaged = 2",
+        Mark::Proved => "proof = 1",
+    };
+    db.prepare_cached(&format!(
+        "UPDATE file SET {set} WHERE module = ? AND version = ? AND kind = ?"
+    ))?
+    .execute(params![
+        key.module.as_str(),
+        key.version.as_str(),
+        key.kind as i64
+    ])?;
+    Ok(())
+}
+
+pub(crate) fn put_sums(
+    db: &Connection,
+    name: &str,
+    rows: &[(String, Bytes)],
+) -> Result<(), StoreError> {
+    let mut put =
+        db.prepare_cached("INSERT OR REPLACE INTO sum (name, path, body) VALUES (?, ?, ?)")?;
+    for (path, body) in rows {
+        put.execute(params![name, path, body.as_ref()])?;
+    }
     Ok(())
 }
 

@@ -80,6 +80,47 @@ impl std::fmt::Display for FileKey {
     }
 }
 
+/// What a checksum database says of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Nobody has been asked yet, or nobody answered.
+    Open = 0,
+    /// Its proved record has this hash.
+    Proved = 1,
+    /// By the settings nobody is asked, or the file has no hash of its own.
+    NotAsked = 2,
+}
+
+/// Whether a file's bytes may be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    None,
+    Damaged,
+    Quarantined,
+}
+
+/// A change of what is known of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Its bytes are not what was kept: it counts as absent until it is fetched again.
+    Damaged,
+    /// The checksum database has another hash: it counts as absent.
+    Quarantined,
+    /// The checksum database has the same hash.
+    Proved,
+}
+
+/// A file that no checksum database has been asked about yet.
+#[derive(Clone, Debug)]
+pub struct Unproved {
+    /// Its place in the catalog, to go on from.
+    pub row: i64,
+    /// Its name.
+    pub key: FileKey,
+    /// Its `h1:` hash.
+    pub h1: [u8; 32],
+}
+
 /// What is known of a kept file besides its bytes.
 #[derive(Clone, Debug)]
 pub struct Meta {
@@ -95,6 +136,10 @@ pub struct Meta {
     pub fetched: i64,
     /// Something a person should know about it.
     pub note: Option<String>,
+    /// What a checksum database says of it.
+    pub proof: Proof,
+    /// Whether it is kept back: damaged, or contradicted by a checksum database.
+    pub withheld: bool,
 }
 
 /// A kept file.
@@ -154,6 +199,8 @@ pub struct NewFile {
     pub source: String,
     /// Something a person should know about it.
     pub note: Option<String>,
+    /// What a checksum database says of it.
+    pub proof: Proof,
 }
 
 /// What became of a file given to [`Store::keep`].
@@ -297,7 +344,11 @@ impl Store {
     ///
     /// A file known to be damaged counts as absent: whoever asks fetches it again.
     pub fn file(&self, key: &FileKey) -> Result<Option<Kept>, StoreError> {
-        let Some(row) = self.readers.file(key)?.filter(|r| !r.damaged) else {
+        let Some(row) = self
+            .readers
+            .file(key)?
+            .filter(|r| r.damaged == Damage::None)
+        else {
             return Ok(None);
         };
         let (body, meta) = split(row);
@@ -345,7 +396,8 @@ impl Store {
             source: file.source,
             fetched: now(),
             note: file.note,
-            damaged: false,
+            proof: file.proof,
+            damaged: Damage::None,
         };
         let row = Box::new(NewRow {
             key: file.key,
@@ -413,12 +465,51 @@ impl Store {
         self.readers.totals()
     }
 
-    /// Records that a file's bytes are not what was kept: it counts as absent from now on.
-    pub async fn mark_damaged(&self, key: &FileKey) -> Result<(), StoreError> {
+    /// Changes what is known of a file.
+    pub async fn mark(&self, key: &FileKey, mark: Mark) -> Result<(), StoreError> {
         self.writer
-            .submit(Work::Damaged(key.clone()))
+            .submit(Work::Mark(key.clone(), mark))
             .await
             .map(drop)
+    }
+
+    /// What a checksum database said before, proved. Blocks on the disk for some microseconds.
+    pub fn sum(&self, name: &str, path: &str) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.readers.sum(name, path)?.map(Bytes::from))
+    }
+
+    /// Keeps what a checksum database said, all of it or nothing.
+    pub async fn keep_sums(
+        &self,
+        name: &str,
+        rows: Vec<(String, Bytes)>,
+    ) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.writer
+            .submit(Work::Sums { name, rows })
+            .await
+            .map(drop)
+    }
+
+    /// Files that no checksum database has been asked about yet, in rows after `after`.
+    pub fn unproved(&self, after: i64, limit: usize) -> Result<Vec<Unproved>, StoreError> {
+        let rows = self.readers.unproved(after, limit)?;
+        let named = rows
+            .into_iter()
+            .filter_map(|(row, module, version, kind, h1)| {
+                let module = ModulePath::parse(&module).ok()?;
+                let version = Version::parse(&version).ok()?;
+                Some(Unproved {
+                    row,
+                    key: FileKey {
+                        module,
+                        version,
+                        kind,
+                    },
+                    h1,
+                })
+            });
+        Ok(named.collect())
     }
 
     /// Forgets a module's changeable answers and, with `files`, its kept files too (of one version
@@ -457,6 +548,17 @@ impl Store {
         let (mut probe, _) = self.spool(None)?;
         probe.write(b"modkeep")?;
         Ok(())
+    }
+
+    /// Writes a file of evidence into the data directory's `evidence` folder and gives its path.
+    /// Blocks on the disk.
+    pub fn keep_evidence(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, StoreError> {
+        let place = self.dir.join("evidence").join(name);
+        let (mut writer, _) = self.spool(None)?;
+        writer.write(bytes)?;
+        let sealed = writer.seal()?;
+        self.disk.publish(&sealed.path, &place)?;
+        Ok(place)
     }
 
     async fn spool_whole(&self, bytes: Bytes) -> Result<Sealed, StoreError> {
@@ -506,8 +608,10 @@ fn split(row: FileRow) -> (Option<Vec<u8>>, Meta) {
         source,
         fetched,
         note,
-        damaged: _,
+        proof,
+        damaged,
     } = row;
+    let withheld = damaged != Damage::None;
     (
         body,
         Meta {
@@ -517,6 +621,8 @@ fn split(row: FileRow) -> (Option<Vec<u8>>, Meta) {
             source,
             fetched,
             note,
+            proof,
+            withheld,
         },
     )
 }

@@ -11,9 +11,12 @@ CREATE TABLE file (
   source  TEXT    NOT NULL,          -- where it came from, credentials removed
   fetched INTEGER NOT NULL,          -- Unix seconds
   note    TEXT,                      -- something a person should know about it
+  proof   INTEGER NOT NULL DEFAULT 0,-- 0 to be checked, 1 proved, 2 no checksum database is asked
   damaged INTEGER NOT NULL DEFAULT 0 -- 1: bytes did not match when read; fetched again on demand
+                                     -- 2: the checksum database has another hash: never served
 );
 CREATE UNIQUE INDEX file_name ON file (module, version, kind);
+CREATE INDEX file_unproved ON file (id) WHERE proof = 0 AND h1 IS NOT NULL AND damaged = 0;
 CREATE INDEX file_blob ON file (sha256) WHERE body IS NULL;
 CREATE TABLE blob (
   sha256 BLOB PRIMARY KEY,
@@ -29,3 +32,10 @@ CREATE TABLE answer (                -- what may change: lists, @latest, branch 
   fetched  INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX answer_name ON answer (module, question);
+CREATE TABLE sum (                   -- what checksum databases said, proved: records, tiles, heads
+  id   INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,                -- the database
+  path TEXT NOT NULL,                -- below /sumdb/NAME/; 'head' is the newest proved tree head
+  body BLOB NOT NULL
+);
+CREATE UNIQUE INDEX sum_name ON sum (name, path);

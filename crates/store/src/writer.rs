@@ -7,7 +7,8 @@
 
 use crate::catalog::{self, NewRow};
 use crate::disk::Disk;
-use crate::{Answer, FileKey, KeepOutcome, StoreError, blob_path};
+use crate::{Answer, Damage, FileKey, KeepOutcome, Mark, Proof, StoreError, blob_path};
+use bytes::Bytes;
 use rusqlite::Connection;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,11 @@ pub(crate) enum Work {
         question: String,
         answer: Answer,
     },
-    Damaged(FileKey),
+    Mark(FileKey, Mark),
+    Sums {
+        name: String,
+        rows: Vec<(String, Bytes)>,
+    },
     Forget {
         module: String,
         version: Option<String>,
@@ -175,7 +180,10 @@ fn apply(
             question,
             answer,
         } => catalog::put_answer(db, module, question, answer).map(|()| Done::Rows(1)),
-        Work::Damaged(key) => catalog::mark_damaged(db, key).map(|()| Done::Rows(1)),
+        Work::Mark(key, mark) => catalog::mark(db, key, *mark).map(|()| Done::Rows(1)),
+        Work::Sums { name, rows } => {
+            catalog::put_sums(db, name, rows).map(|()| Done::Rows(rows.len() as u64))
+        }
         Work::Forget {
             module,
             version,
@@ -202,11 +210,13 @@ fn keep(
             (Some(old), Some(new)) => old == new,
             _ => old.sha256 == new.row.sha256,
         };
-        if !same {
+        // What was quarantined may be replaced by what is proved.
+        let replaces = old.damaged == Damage::Quarantined && new.row.proof == Proof::Proved;
+        if !same && !replaces {
             discard(disk, spooled);
             return Ok(KeepOutcome::Differs);
         }
-        if !old.damaged {
+        if old.damaged == Damage::None {
             discard(disk, spooled);
             return Ok(KeepOutcome::AlreadyKept);
         }

@@ -151,6 +151,45 @@ impl Chain {
         }
     }
 
+    /// As [`Chain::small`], of the link at `place` alone (of the whole chain without one), at a path
+    /// of its own.
+    pub(crate) async fn small_at(
+        &self,
+        place: Option<usize>,
+        request: &Request,
+        path: &str,
+        limit: usize,
+    ) -> Result<(Bytes, String), Failure> {
+        let mut asking = self.asking(request, Encoding::Any);
+        asking.path = path.to_owned();
+        asking.at = place.unwrap_or(0);
+        let mut found = match place.and_then(|p| self.links.get(p)) {
+            Some(link) => self.ask(link, &asking, asking.deadline).await?,
+            None => asking.next().await?,
+        };
+        match tokio::time::timeout_at(asking.deadline, read_whole(&mut found.body, limit)).await {
+            Ok(read) => read.map(|bytes| (bytes, found.source)),
+            Err(_) => Err(Failure::TimedOut(format!("{}: too slow", found.source))),
+        }
+    }
+
+    /// The place of the first proxy that has what is asked for. `None`: all said that they have not,
+    /// or the list comes to `direct` or `off` first.
+    pub(crate) async fn first_with(&self, request: &Request) -> Result<Option<usize>, Failure> {
+        let asking = self.asking(request, Encoding::Any);
+        for (place, link) in self.links.iter().enumerate() {
+            if matches!(link.entry.place, Place::Direct | Place::Off) {
+                break;
+            }
+            match self.ask(link, &asking, asking.deadline).await {
+                Ok(_) => return Ok(Some(place)),
+                Err(failure) if failure.is_absent() || link.entry.on_any_error => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(None)
+    }
+
     /// Asks for a big file; the caller reads the body and reports with [`Asking::broke`] when it
     /// ends badly.
     pub fn big(&self, request: &Request) -> Asking<'_> {

@@ -15,6 +15,7 @@ mod netrc;
 mod origin;
 mod pages;
 mod proxies;
+mod sums;
 pub mod vcs;
 
 pub use api::{ApiClient, api_client};
@@ -27,3 +28,4 @@ pub use net::{Encoding, Net, NetError, NetSettings, Reach};
 pub use netrc::Netrc;
 pub use origin::Origin;
 pub use proxies::{Entry, Place, ProxyList, ProxyListError, show};
+pub use sums::SumSource;

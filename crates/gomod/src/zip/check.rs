@@ -121,7 +121,9 @@ pub(super) fn check_directory<R: Read + Seek>(
         };
         check_entry(entry, name, &mut collisions, &mut total).map_err(|why| {
             ZipError::Rule(format!(
-                "zip for {version}: {}: {why}",
+                "unzip {}/@v/{}.zip: {}: {why}",
+                version.path(),
+                version.version(),
                 String::from_utf8_lossy(&entry.name)
             ))
         })?;

@@ -38,6 +38,9 @@ async fn serve(settings: Typed) -> Result<ExitCode, Failed> {
     let mut term = signal(SignalKind::terminate()).map_err(Failed::unknown)?;
     let mut int = signal(SignalKind::interrupt()).map_err(Failed::unknown)?;
     let keep = boot::keep(&settings)?;
+    keep.check_held_heads()
+        .await
+        .map_err(|r| Failed::unknown(r.text))?;
     let log = access_log(&settings)?;
     let server = Server::bind(settings.server.clone(), keep, log)
         .await

@@ -2,10 +2,12 @@
 
 mod file;
 mod parse;
+mod sumdb;
 mod table;
 
 pub use file::{ConfigFile, find};
 pub use parse::{AccessTarget, Problem, Typed};
+pub use sumdb::SumdbSetting;
 pub use table::{SETTINGS, Setting, Shape, env_name};
 
 use clap::parser::ValueSource;

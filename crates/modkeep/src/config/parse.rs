@@ -1,5 +1,6 @@
 //! Text becomes typed settings here, once; all mistakes are reported together.
 
+use super::sumdb::{self, SumdbSetting};
 use super::{Origin, Values, env_name};
 use gomod::govcs::GoVcs;
 use gomod::pattern::Patterns;
@@ -40,6 +41,8 @@ pub struct Typed {
     pub net: NetSettings,
     pub patience: Patience,
     pub vcs: VcsSettings,
+    pub sumdb: Vec<SumdbSetting>,
+    pub no_sumdb: Patterns,
     pub keep: keep::Settings,
     pub server: server::Settings,
     pub access: AccessTarget,
@@ -84,6 +87,8 @@ impl Typed {
             &[("text", AccessFormat::Text), ("json", AccessFormat::Json)],
         );
         let vcs = r.vcs();
+        let sumdb = r.parse_many("sumdb", sumdb::parse);
+        let no_sumdb = r.parse("no-sumdb", patterns);
         let net = NetSettings {
             ca_files: values.many("ca").iter().map(PathBuf::from).collect(),
             ..NetSettings::default()
@@ -104,24 +109,33 @@ impl Typed {
             file => AccessTarget::File(file.into()),
         };
         let log_level = values.one("log-level").to_owned();
-        let read = (upstream, vcs, keep, server, log_format, data);
+        let read = (
+            upstream, vcs, sumdb, no_sumdb, keep, server, log_format, data,
+        );
         match read {
-            (Some(upstream), Some(vcs), Some(keep), Some(server), Some(log_format), Some(data))
-                if r.problems.is_empty() =>
-            {
-                Ok(Self {
-                    data,
-                    upstream,
-                    net,
-                    patience,
-                    vcs,
-                    keep,
-                    server,
-                    access,
-                    log_format,
-                    log_level,
-                })
-            }
+            (
+                Some(upstream),
+                Some(vcs),
+                Some(sumdb),
+                Some(no_sumdb),
+                Some(keep),
+                Some(server),
+                Some(log_format),
+                Some(data),
+            ) if r.problems.is_empty() => Ok(Self {
+                data,
+                upstream,
+                net,
+                patience,
+                vcs,
+                sumdb,
+                no_sumdb,
+                keep,
+                server,
+                access,
+                log_format,
+                log_level,
+            }),
             _ => Err(r.problems),
         }
     }
@@ -153,6 +167,7 @@ impl Reader<'_> {
         let private = self.parse("private", patterns);
         let look_ahead = self.choice("look-ahead", &[("on", true), ("off", false)]);
         let memory = self.parse("memory", size);
+        let verify_strict = self.choice("verify", &[("available", false), ("strict", true)]);
         Some(keep::Settings {
             private: private?,
             offline: self.values.on("offline"),
@@ -161,6 +176,8 @@ impl Reader<'_> {
             not_found: self.time("not-found"),
             answer: self.time("answer-timeout"),
             memory: memory?,
+            verify_strict: verify_strict?,
+            webhook: Some(self.values.one("alarm-webhook").to_owned()).filter(|u| !u.is_empty()),
         })
     }
 
@@ -245,6 +262,16 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn parse_many<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&[String]) -> Result<T, String>,
+    ) -> Option<T> {
+        parse(self.values.many(name))
+            .map_err(|what| self.problem(name, what))
+            .ok()
     }
 
     fn problem(&mut self, name: &'static str, what: String) {

@@ -128,6 +128,25 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Credentials for version control hosts: lines of PREFIX USER SECRET",
     ),
+    many(one(
+        "sumdb",
+        "SPEC",
+        "sum.golang.org",
+        "Checksum database to relay and to check with (GOSUMDB grammar): NAME, NAME+KEY, \"NAME+KEY URL\", or off",
+    )),
+    one(
+        "no-sumdb",
+        "PATTERNS",
+        "",
+        "Modules no checksum database is asked about (GONOSUMDB grammar) [default: the value of --private]",
+    ),
+    one(
+        "verify",
+        "available|strict",
+        "available",
+        "While no checksum database answers: serve marked unverified and check later, or refuse",
+    ),
+    one("alarm-webhook", "URL", "", "Alarms are posted here as JSON"),
     switch("offline", "Dial nobody; serve what is kept"),
     one(
         "look-ahead",
