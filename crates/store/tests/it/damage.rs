@@ -8,7 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
-    BLOCK, Blob, BlobReader, Content, FileKey, KeepOutcome, Kept, Kind, Store, StoreError,
+    BLOCK, Blob, BlobReader, Content, FileKey, KeepOutcome, Kept, Kind, Mark, Proof, Store,
+    StoreError,
 };
 
 struct Room {
@@ -315,4 +316,29 @@ async fn a_file_with_the_same_h1_is_the_same_file() {
     let outcome = store.keep(packed("another way")).await.unwrap();
     assert_eq!(outcome, KeepOutcome::Repaired);
     assert_eq!(read(&store, &key).unwrap(), Some(small("another way")));
+}
+
+#[tokio::test]
+async fn a_quarantined_file_is_replaced_by_a_proved_one_and_by_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let key = key("example.com/m", "v1.0.0", Kind::Mod);
+    let file = |text: &str, proof| store::NewFile {
+        proof,
+        ..new_file(&key, Content::Small(small(text)))
+    };
+    store.keep(file("forged", Proof::Open)).await.unwrap();
+    store.mark(&key, Mark::Quarantined).await.unwrap();
+    assert_eq!(read(&store, &key).unwrap(), None);
+    assert!(store.meta(&key).unwrap().unwrap().withheld);
+    // While the database is silent nobody knows better than when it spoke.
+    for text in ["forged", "forged otherwise"] {
+        let outcome = store.keep(file(text, Proof::Open)).await.unwrap();
+        assert_eq!(outcome, KeepOutcome::Differs, "{text}");
+        assert_eq!(read(&store, &key).unwrap(), None);
+    }
+    let outcome = store.keep(file("true", Proof::Proved)).await.unwrap();
+    assert_eq!(outcome, KeepOutcome::Repaired);
+    assert_eq!(read(&store, &key).unwrap(), Some(small("true")));
+    assert!(!store.meta(&key).unwrap().unwrap().withheld);
 }

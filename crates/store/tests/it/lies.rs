@@ -21,6 +21,8 @@ async fn live(model: &mut Model) {
     model
         .answer("example.com/a", "list", &small("v1.1.0\n"))
         .await;
+    model.sums(&small("one")).await;
+    model.sums(&small("two")).await;
     model.keep(&zip, &big(1), Way::Spool).await;
     model.keep(&zip, &big(3), Way::Spool).await;
     model.keep(&large, &big(3), Way::Memory).await;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{
-    Answer, Content, FileKey, INLINE_MAX, KeepOutcome, Kept, Kind, NewFile, Store, StoreError,
+    Answer, Content, FileKey, INLINE_MAX, KeepOutcome, Kept, Kind, Mark, NewFile, Proof, Store,
+    StoreError,
 };
 use testkit::LyingDisk;
 
@@ -18,6 +19,9 @@ pub enum State {
     /// Marked as damaged; only this content may come back.
     Marked(Bytes),
 }
+
+const DATABASE: &str = "sum.example.com";
+const SUM_PATHS: [&str; 3] = ["lookup/example.com/a@v1.0.0", "tile/8/0/000", "head"];
 
 /// How content reaches the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct Model {
     dir: tempfile::TempDir,
     files: BTreeMap<String, (FileKey, Vec<State>)>,
     answers: BTreeMap<(String, String), Vec<Option<Bytes>>>,
+    /// All paths of the one database, kept together.
+    sums: Vec<Option<Bytes>>,
     failed: u64,
 }
 
@@ -51,6 +57,7 @@ pub fn new_file(key: &FileKey, content: Content) -> NewFile {
         h1: None,
         source: "https://proxy.example".into(),
         note: None,
+        proof: Proof::Open,
     }
 }
 
@@ -90,7 +97,7 @@ pub fn read(store: &Store, key: &FileKey) -> Result<Option<Bytes>, StoreError> {
 
 /// Records that the bytes of a file are not what was kept.
 pub async fn mark(store: &Store, key: &FileKey) -> Result<(), StoreError> {
-    store.mark_damaged(key).await
+    store.mark(key, Mark::Damaged).await
 }
 
 /// Brings content through a growing file, as a download does.
@@ -134,6 +141,7 @@ impl Model {
             dir: quick_dir(),
             files: BTreeMap::new(),
             answers: BTreeMap::new(),
+            sums: vec![None],
             failed: 0,
         };
         model.reopen();
@@ -234,6 +242,20 @@ impl Model {
         }
     }
 
+    /// What a checksum database said, under several paths: all of them or none.
+    pub async fn sums(&mut self, body: &Bytes) {
+        let Some(store) = &self.store else { return };
+        let lies = self.disk.lies();
+        let rows = SUM_PATHS.map(|path| (path.to_owned(), body.clone()));
+        match store.keep_sums(DATABASE, rows.to_vec()).await {
+            Ok(()) => self.sums = vec![Some(body.clone())],
+            Err(error) => {
+                self.sums.push(Some(body.clone()));
+                self.excuse(lies, &error);
+            }
+        }
+    }
+
     pub async fn forget(&mut self, module: &str, version: Option<&str>, files: bool) {
         let Some(store) = &self.store else { return };
         let path = gomod::path::ModulePath::parse(module).unwrap();
@@ -304,6 +326,10 @@ impl Model {
             assert!(states.contains(&seen), "{module} {question}");
             *states = vec![seen];
         }
+        let seen = SUM_PATHS.map(|path| store.sum(DATABASE, path).unwrap());
+        assert!(seen.iter().all(|s| *s == seen[0]), "half of the sums");
+        assert!(self.sums.contains(&seen[0]), "other sums");
+        self.sums = vec![seen[0].clone()];
     }
 
     /// The end of every scenario: the machine starts again on an honest disk. What was acknowledged

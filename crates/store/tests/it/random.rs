@@ -65,6 +65,7 @@ async fn step(model: &mut Model, dice: &mut Dice) {
         }
         14 | 15 => model.mark(&dice.key()).await,
         16 => model.reopen(),
+        17 => model.sums(&small(&dice.roll(1000).to_string())).await,
         _ => model.look(),
     }
 }
