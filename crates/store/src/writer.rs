@@ -210,9 +210,13 @@ fn keep(
             (Some(old), Some(new)) => old == new,
             _ => old.sha256 == new.row.sha256,
         };
-        // What was quarantined may be replaced by what is proved.
-        let replaces = old.damaged == Damage::Quarantined && new.row.proof == Proof::Proved;
-        if !same && !replaces {
+        // What a checksum database contradicted is replaced by what it proves and by nothing else,
+        // the same bytes included: it may only be silent today.
+        let fits = match old.damaged {
+            Damage::None | Damage::Damaged => same,
+            Damage::Quarantined => new.row.proof != Proof::Open,
+        };
+        if !fits {
             discard(disk, spooled);
             return Ok(KeepOutcome::Differs);
         }
