@@ -69,8 +69,8 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// On a free port, with its own empty data directory and without look-ahead, so that a test
-    /// counts only the questions it asked itself.
+    /// On a free port, with its own empty data directory, without look-ahead and without a checksum
+    /// database, so that a test counts only the questions it asked itself.
     pub fn new() -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
         let data = home.path().join("data");
@@ -88,7 +88,8 @@ impl Launch {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(&data)
             .env("MODKEEP_LOOK_AHEAD", "off")
-            .env("MODKEEP_UPSTREAM", "off");
+            .env("MODKEEP_UPSTREAM", "off")
+            .env("MODKEEP_SUMDB", "off");
         Self {
             command,
             home,

@@ -461,30 +461,6 @@ fn connections_to_the_upstream_are_kept_and_few() {
 }
 
 #[test]
-fn the_checksum_database_is_relayed_as_it_comes() {
-    let mut tree = Tree::new();
-    let tile = testkit::tree::noise(7, 8192);
-    tree.put("sumdb/sum.example.org/supported", "");
-    tree.put("sumdb/sum.example.org/tile/8/0/000", tile.clone());
-    tree.put(
-        "sumdb/sum.example.org/lookup/example.com/!m@v1.0.0",
-        "1\nrecord\n\nhead\n",
-    );
-    let upstream = started(tree);
-    let server = Server::over(&upstream.url());
-    server.get("/sumdb/sum.example.org/supported").is("");
-    server.get("/sumdb/sum.example.org/tile/8/0/000").is(&tile);
-    server
-        .get("/sumdb/sum.example.org/lookup/example.com/!m@v1.0.0")
-        .is("1\nrecord\n\nhead\n");
-    assert_eq!(
-        server.get("/sumdb/sum.example.org/tile/8/0/001.p/3").status,
-        404
-    );
-    assert_eq!(server.get("/sumdb/sum.example.org/latest/../x").status, 400);
-}
-
-#[test]
 fn an_upstream_below_a_path_is_asked_below_it() {
     let mut tree = Tree::new();
     tree.put("go/proxy/example.com/m/@v/list", "v1.0.0\n");
