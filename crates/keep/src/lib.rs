@@ -10,6 +10,7 @@ mod ahead;
 mod alarm;
 mod answers;
 mod counters;
+mod database;
 mod fetch;
 mod flight;
 mod intake;
@@ -25,9 +26,9 @@ mod zip;
 
 pub use alarm::{Alarm, AlarmKind};
 pub use counters::{Counter, Counters};
+pub use database::{Database, Databases, Sums};
 pub use fetch::{Fetched, Query, QueryError};
 pub use refusal::{Blame, Refusal};
 pub use reply::{Content, Lifetime, Media, Origin, Reply, Small};
 pub use serve::{Keep, Settings};
 pub use state::{Report, VersionReport};
-pub use sumdb::{Database, Databases, Sums};

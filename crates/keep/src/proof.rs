@@ -1,9 +1,9 @@
 //! Checked before kept: every public file is compared with its proved record.
 
 use crate::alarm::AlarmKind;
+use crate::database::Sums;
 use crate::refusal::{Blame, Refusal};
 use crate::serve::Keep;
-use crate::sumdb::Sums;
 use gomod::h1::H1;
 use std::time::Duration;
 use store::{FileKey, Kind, Mark, Proof, Unproved};

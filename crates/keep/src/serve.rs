@@ -3,10 +3,10 @@
 use crate::ahead::Ahead;
 use crate::alarm::Alarms;
 use crate::counters::Counters;
+use crate::database::Databases;
 use crate::flight::Flights;
 use crate::refusal::{Blame, Refusal};
 use crate::reply::{Content, Origin, Reply, Small};
-use crate::sumdb::Databases;
 use crate::zip::ZipStage;
 use gomod::path::ModulePath;
 use gomod::pattern::Patterns;

@@ -1,10 +1,10 @@
 //! `.info` and `.mod` of a version: small, immutable, each on its own. Neither ever pulls the zip.
 
 use crate::alarm::AlarmKind;
+use crate::database::Sums;
 use crate::refusal::{Blame, Refusal};
 use crate::reply::{Content, Media, Origin, Reply, Small, etag};
 use crate::serve::Keep;
-use crate::sumdb::Sums;
 use bytes::Bytes;
 use gomod::h1::hash_mod;
 use gomod::info::Info;
@@ -164,7 +164,7 @@ impl Keep {
             content: store::Content::Small(body),
             h1: h1.map(|h1| h1.0),
             source,
-            note: None,
+            inner: None,
             proof,
         })
         .await?;

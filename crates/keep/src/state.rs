@@ -99,6 +99,7 @@ impl Keep {
         version: &ModuleVersion,
     ) -> Result<VersionReport, store::StoreError> {
         let mut files = Vec::new();
+        let mut go_mod = None;
         for kind in [Kind::Info, Kind::Mod, Kind::Zip] {
             let key = FileKey {
                 module: version.path().clone(),
@@ -106,6 +107,13 @@ impl Keep {
                 kind,
             };
             if let Some(meta) = self.inner.store.meta(&key)? {
+                let note = match kind {
+                    Kind::Zip => mod_note(go_mod, meta.inner),
+                    Kind::Info | Kind::Mod => None,
+                };
+                if kind == Kind::Mod {
+                    go_mod = meta.h1;
+                }
                 files.push(FileReport {
                     file: kind.suffix(),
                     size: meta.size,
@@ -113,7 +121,7 @@ impl Keep {
                     h1: meta.h1.map(|h| H1(h).to_string()),
                     source: meta.source,
                     fetched: meta.fetched,
-                    note: meta.note,
+                    note: note.map(str::to_owned),
                     proof: match meta.proof {
                         Proof::Open => "unverified",
                         Proof::Proved => "proved",
@@ -128,5 +136,15 @@ impl Keep {
             version: version.version().to_string(),
             files,
         })
+    }
+}
+
+/// A `.mod` that differs from the zip's own `go.mod` is legal (authors, proxies and the go command
+/// itself make them up), but a person should know.
+fn mod_note(kept: Option<[u8; 32]>, own: Option<[u8; 32]>) -> Option<&'static str> {
+    match (kept, own) {
+        (Some(kept), Some(own)) if kept != own => Some("its go.mod differs from the .mod file"),
+        (_, None) => Some("it has no go.mod; the .mod file was made up"),
+        _ => None,
     }
 }

@@ -6,6 +6,7 @@
 //! then on only what was proved before is served.
 
 use crate::alarm::AlarmKind;
+use crate::database::{Database, Sums, Trouble};
 use crate::refusal::{Blame, Refusal};
 use crate::reply::{Content, Media, Origin, Reply, Small, etag};
 use crate::serve::Keep;
@@ -13,108 +14,22 @@ use crate::small::lost;
 use bytes::Bytes;
 use gomod::escape::{escape_path, escape_version, unescape_path, unescape_version};
 use gomod::path::ModulePath;
-use gomod::pattern::Patterns;
 use gomod::request::Request;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use store::StoreError;
 use tlog::Tile;
-use tlog::client::{Error, Session, SignedHead, Step, Supply, Verifier};
+use tlog::client::{Error, Session, SignedHead, Step, Supply};
 use tlog::tile::Level;
-use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
-use upstream::{Failure, SumSource};
+use upstream::Failure;
 
 /// Where the newest proved head is kept.
 const HEAD: &str = "head";
 
 /// Sessions are run again when the held head changed meanwhile; that often is enough for any race.
 const RACES: usize = 8;
-
-/// Questions to one database at once.
-const AT_ONCE: usize = 32;
-
-/// A database that is asked.
-#[derive(Debug)]
-pub struct Database {
-    verifier: Verifier,
-    source: SumSource,
-    held: Mutex<Held>,
-    forked: AtomicBool,
-    slots: Semaphore,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    loaded: bool,
-    head: Option<SignedHead>,
-}
-
-impl Database {
-    /// A database by its verifier key and the way to it.
-    pub fn new(verifier: Verifier, source: SumSource) -> Self {
-        Self {
-            verifier,
-            source,
-            held: Mutex::default(),
-            forked: AtomicBool::new(false),
-            slots: Semaphore::new(AT_ONCE),
-        }
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        self.verifier.name()
-    }
-
-    /// Whether it contradicted itself.
-    pub fn is_forked(&self) -> bool {
-        self.forked.load(Ordering::Relaxed)
-    }
-}
-
-/// The databases, and what they are not asked.
-#[derive(Debug, Default)]
-pub struct Databases {
-    /// In the order of the settings; the first is the one that files are checked with.
-    pub all: Vec<Database>,
-    /// Modules that no database is asked about.
-    pub skip: Patterns,
-}
-
-/// What a database proved of a version.
-#[derive(Clone, Debug)]
-pub enum Sums {
-    /// Its record.
-    Known(tlog::client::Sums),
-    /// It has none.
-    Unknown,
-    /// It is not asked about this module, or there is none.
-    NotAsked,
-    /// It could not be asked, or its answer could not be proved.
-    Unavailable(String),
-}
-
-/// Why there is no proved answer.
-enum Trouble {
-    Upstream(Failure),
-    Proof(Box<Error>),
-    Store(StoreError),
-    Raced,
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Trouble::Proof(Box::new(error))
-    }
-}
-
-impl From<StoreError> for Trouble {
-    fn from(error: StoreError) -> Self {
-        Trouble::Store(error)
-    }
-}
 
 impl Keep {
     /// Answers a request under `/sumdb/NAME/`.

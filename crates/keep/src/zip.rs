@@ -1,12 +1,12 @@
 //! Zips: streamed to everybody who asks while they arrive, kept when they are whole and right.
 
+use crate::database::Sums;
 use crate::flight::Publisher;
 use crate::intake::{Finished, Intake, IntakeError, Pump};
 use crate::refusal::{Blame, Refusal};
 use crate::reply::{Content as Shown, Media, Origin, Reply, Small, etag};
 use crate::serve::Keep;
 use crate::small::lost;
-use crate::sumdb::Sums;
 use gomod::h1::hash_mod;
 use gomod::request::Request;
 use gomod::version::ModuleVersion;
@@ -269,29 +269,12 @@ impl Keep {
             content,
             h1: Some(checked.h1.0),
             source,
-            note: self.mod_note(key, checked.go_mod.as_deref()),
+            inner: checked.go_mod.as_deref().map(|own| hash_mod(own).0),
             proof,
         };
         self.keep_file(file).await?;
         self.inner.counters.kept_bytes.plus(bytes);
         Ok(())
-    }
-
-    /// A `.mod` that differs from the zip's own `go.mod` is legal (authors, proxies and the go
-    /// command itself make them up), so it is only recorded.
-    fn mod_note(&self, key: &FileKey, go_mod: Option<&[u8]>) -> Option<String> {
-        let key = FileKey {
-            kind: Kind::Mod,
-            ..key.clone()
-        };
-        let kept = self.inner.store.meta(&key).ok()??.h1?;
-        match go_mod {
-            Some(own) if hash_mod(own).0 != kept => {
-                Some("its go.mod differs from the .mod file".into())
-            }
-            Some(_) => None,
-            None => Some("it has no go.mod; the .mod file was made up".into()),
-        }
     }
 }
 

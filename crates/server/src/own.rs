@@ -59,6 +59,16 @@ pub(crate) async fn answer(
     }
 }
 
+/// For a person who looks where the go command is pointed.
+pub(crate) fn welcome() -> Response<Body> {
+    text(
+        StatusCode::OK,
+        "modkeep, a Go module proxy.\n\n\
+         Use it: go env -w GOPROXY=<this address>\n\
+         State:  /-/readyz   Metrics: /-/metrics\n",
+    )
+}
+
 pub(crate) fn not_allowed(methods: &'static str) -> Response<Body> {
     let mut response = problem(
         StatusCode::METHOD_NOT_ALLOWED,

@@ -139,6 +139,9 @@ impl Router {
                 Outcome::ClientError,
             );
         }
+        if path == "/" {
+            return (own::welcome(), Route::Own, Outcome::Hit);
+        }
         let answer = gate::answer(&self.keep, path, request.headers()).await;
         (answer.response, answer.route, answer.outcome)
     }

@@ -26,7 +26,7 @@ pub(crate) struct FileRow {
     pub h1: Option<[u8; 32]>,
     pub source: String,
     pub fetched: i64,
-    pub note: Option<String>,
+    pub inner: Option<[u8; 32]>,
     pub proof: Proof,
     pub damaged: Damage,
 }
@@ -185,7 +185,7 @@ impl Readers {
 
 pub(crate) fn read_file(db: &Connection, key: &FileKey) -> Result<Option<FileRow>, StoreError> {
     let mut find = db.prepare_cached(
-        "SELECT sha256, size, body, h1, source, fetched, note, proof, damaged FROM file \
+        "SELECT sha256, size, body, h1, source, fetched, inner, proof, damaged FROM file \
          WHERE module = ? AND version = ? AND kind = ?",
     )?;
     let row = find.query_row(
@@ -203,7 +203,7 @@ fn file_row(r: &Row<'_>) -> rusqlite::Result<FileRow> {
         h1: r.get(3)?,
         source: r.get(4)?,
         fetched: r.get(5)?,
-        note: r.get(6)?,
+        inner: r.get(6)?,
         proof: match r.get::<_, i64>(7)? {
             1 => Proof::Proved,
             2 => Proof::NotAsked,
@@ -227,7 +227,7 @@ pub(crate) fn put_file(db: &Connection, new: &NewRow) -> Result<(), StoreError> 
             ])?;
     }
     db.prepare_cached(
-        "INSERT OR REPLACE INTO file (module, version, kind, sha256, size, body, h1, source, fetched, note, proof, damaged) \
+        "INSERT OR REPLACE INTO file (module, version, kind, sha256, size, body, h1, source, fetched, inner, proof, damaged) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
     )?
     .execute(params![
@@ -240,7 +240,7 @@ pub(crate) fn put_file(db: &Connection, new: &NewRow) -> Result<(), StoreError> 
         new.row.h1,
         new.row.source,
         new.row.fetched,
-        new.row.note,
+        new.row.inner,
         new.row.proof as i64,
     ])?;
     Ok(())

@@ -8,9 +8,9 @@ CREATE TABLE file (
   size    INTEGER NOT NULL,          -- bytes
   body    BLOB,                      -- small content; NULL: a blob file named by sha256
   h1      BLOB,                      -- 32 bytes, for .mod and .zip
+  inner   BLOB,                      -- 32 bytes: the h1 hash of a zip's own go.mod, if it has one
   source  TEXT    NOT NULL,          -- where it came from, credentials removed
   fetched INTEGER NOT NULL,          -- Unix seconds
-  note    TEXT,                      -- something a person should know about it
   proof   INTEGER NOT NULL DEFAULT 0,-- 0 to be checked, 1 proved, 2 no checksum database is asked
   damaged INTEGER NOT NULL DEFAULT 0 -- 1: bytes did not match when read; fetched again on demand
                                      -- 2: the checksum database has another hash: never served

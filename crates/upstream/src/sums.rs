@@ -49,28 +49,20 @@ impl SumSource {
 
     /// Gives the answer to `rest`: `latest`, `lookup/M@V` (escaped) or `tile/...`; and who gave it.
     pub async fn get(&self, rest: &str) -> Result<(Bytes, String), Failure> {
-        let answer = match (self.route().await?, &self.relays) {
-            (Route::Relay(place), Some(relays)) => {
-                let request = self.request(rest);
-                let path = request.to_path();
-                relays
-                    .small_at(
-                        Some(place),
-                        &request,
-                        path.trim_start_matches('/'),
-                        ANSWER_BYTES_MAX,
-                    )
-                    .await
-            }
-            _ => {
-                self.itself
-                    .small_at(None, &self.request(rest), rest, ANSWER_BYTES_MAX)
-                    .await
-            }
+        let request = self.request(rest);
+        let (Route::Relay(place), Some(relays)) = (self.route().await?, &self.relays) else {
+            return self
+                .itself
+                .small_at(None, &request, rest, ANSWER_BYTES_MAX)
+                .await;
         };
-        if let Err(failure) = &answer
-            && !failure.is_absent()
-        {
+        let path = request.to_path();
+        let path = path.trim_start_matches('/');
+        let answer = relays
+            .small_at(Some(place), &request, path, ANSWER_BYTES_MAX)
+            .await;
+        if answer.as_ref().is_err_and(|failure| !failure.is_absent()) {
+            // Perhaps another relay is better now.
             *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         answer

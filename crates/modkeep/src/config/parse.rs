@@ -170,7 +170,8 @@ impl Reader<'_> {
         let verify_strict = self.choice("verify", &[("available", false), ("strict", true)]);
         Some(keep::Settings {
             private: private?,
-            offline: self.values.on("offline"),
+            // `off` alone means the same: nobody is asked, what is kept is served.
+            offline: self.values.on("offline") || self.values.one("upstream").trim() == "off",
             look_ahead: look_ahead?,
             fresh: self.time("fresh"),
             not_found: self.time("not-found"),

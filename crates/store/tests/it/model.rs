@@ -56,7 +56,7 @@ pub fn new_file(key: &FileKey, content: Content) -> NewFile {
         content,
         h1: None,
         source: "https://proxy.example".into(),
-        note: None,
+        inner: None,
         proof: Proof::Open,
     }
 }

@@ -328,7 +328,7 @@ impl ZipWriter {
         }
         self.left -= size;
         self.sums
-            .add(full, hasher.finalize().into())
+            .add(full.into_bytes(), hasher.finalize().into())
             .map_err(|error| DirectError::refused(error.to_string()))
     }
 }
