@@ -9,8 +9,10 @@ use crate::tile::Tile;
 
 /// A question whose answer is being proved. See the module for how to drive it.
 ///
-/// It ends after at most four rounds: a tile is asked for once, once more as the full tile if it
-/// is not found, and both again if a kept one did not fit.
+/// It ends after at most six rounds. A tile is asked for once, once more as the full tile if it is
+/// not found, and both again if a kept one did not fit: four rounds. That a kept tile of the right
+/// length is wrong shows only when all are there, which may be after those four; then the last two
+/// follow.
 pub struct Session<T> {
     reading: Reading,
     finish: Box<Finish<T>>,

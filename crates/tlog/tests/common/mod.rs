@@ -48,7 +48,7 @@ pub fn run<T>(
     mut source: impl FnMut(TileRequest) -> Supply,
 ) -> Result<T, Error> {
     let mut session = session?;
-    for _ in 0..=4 {
+    for _ in 0..=6 {
         match session.step()? {
             Step::Done(done) => return Ok(done),
             Step::Need(requests) => {
@@ -59,7 +59,7 @@ pub fn run<T>(
             }
         }
     }
-    panic!("a session takes at most four rounds");
+    panic!("a session takes at most six rounds");
 }
 
 /// The tiles of an honest log, without any that has been outgrown.
