@@ -222,7 +222,7 @@ impl Keep {
             return Ok(());
         }
         let why = if self.inner.settings.offline {
-            "not kept here, and modkeep runs with --offline"
+            "not kept here, and module lookup is disabled (--offline, or --upstream off)"
         } else {
             "not kept here, and the request forbids fetching"
         };

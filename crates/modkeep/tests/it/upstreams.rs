@@ -428,7 +428,7 @@ fn nothing_that_went_wrong_ever_becomes_a_404() {
                 "{fault:?} {path}: {}",
                 answer.status
             );
-            assert!(!answer.text().trim().is_empty());
+            assert!(cut || !answer.text().trim().is_empty());
         }
         upstream.heal();
         eventually("it is up", || up(&server).0);
