@@ -180,6 +180,18 @@ impl Code {
         }
     }
 
+    /// Notes that the clone was used now.
+    pub(crate) async fn touch(&self) {
+        let dir = match self {
+            Self::Git(git) => git.dir(),
+            Self::Hg(hg) => hg.dir(),
+            Self::Svn(_) => return,
+        };
+        tokio::fs::write(dir.join(super::clones::USED_FILE), b"")
+            .await
+            .ok();
+    }
+
     /// Deletes the clone, which the next use makes anew; waits for those that use it.
     pub(crate) async fn rebuild(&self) -> Result<(), DirectError> {
         match self {
