@@ -262,8 +262,9 @@ async fn a_list_of_ten_thousand_tags_is_quick() {
         direct.list(&path(M)).await.unwrap();
     }
     let again = started.elapsed() / 10;
-    assert!(first < Duration::from_secs(5), "{first:?}");
-    assert!(again < Duration::from_millis(500), "{again:?}");
+    // Far above what it takes, far below what one process per tag would.
+    assert!(first < Duration::from_secs(20), "{first:?}");
+    assert!(again < Duration::from_secs(2), "{again:?}");
 }
 
 /// Run only as a child of the next test: waits for a server that says nothing.
@@ -392,19 +393,20 @@ fn start_sshd(home: &Home) -> Option<Sshd> {
     );
     std::fs::create_dir_all("/run/sshd").ok();
     let config = home.path().join("sshd_config");
-    let mut child = Command::new(program)
+    let child = Command::new(program)
         .args(["-D", "-e", "-f", config.to_str().unwrap()])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut sshd = Sshd { child, port };
+    let mut lines = BufReader::new(sshd.child.stderr.take().unwrap()).lines();
     let listening = lines.any(|line| line.is_ok_and(|line| line.contains("Server listening")));
     std::thread::spawn(move || lines.for_each(drop));
     if !listening {
         eprintln!("SKIPPED: sshd does not start here, so this test shows nothing");
         return None;
     }
-    Some(Sshd { child, port })
+    Some(sshd)
 }
 
 fn ssh_direct(home: &Home, sshd: &Sshd, key: &str) -> Direct {

@@ -22,6 +22,7 @@ mod json;
 mod law;
 mod mask;
 mod modproxy;
+mod packer;
 mod refs;
 mod remote;
 mod repo;

@@ -113,6 +113,18 @@ impl Code {
         }
     }
 
+    /// The names of tags with a prefix, sorted; without the sums, which take longer.
+    pub(crate) async fn tag_names(&self, prefix: &str) -> Result<Vec<String>, DirectError> {
+        match self {
+            Self::Git(git) => {
+                let refs = git.refs().await?;
+                Ok(refs.tags(prefix).map(|(tag, _)| tag.to_owned()).collect())
+            }
+            Self::Hg(hg) => Ok(hg.tags(prefix).await?.names),
+            Self::Svn(svn) => Ok(svn.tags(prefix).await?.names),
+        }
+    }
+
     pub(crate) async fn stat(&self, rev: &str) -> Result<RevInfo, DirectError> {
         match self {
             Self::Git(git) => git.stat(rev).await,
