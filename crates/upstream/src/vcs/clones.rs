@@ -50,7 +50,13 @@ pub(crate) struct Inner {
 impl Shared {
     /// The variables of a program that reaches a network.
     pub(crate) fn network(&self) -> Environment {
-        Environment::network(&self.settings.environment)
+        let mut env = Environment::network(&self.settings.environment);
+        // The cache may lie inside a work tree, whose settings are not the user's.
+        env.put(
+            "GIT_CEILING_DIRECTORIES",
+            self.root.parent().unwrap_or(&self.root),
+        );
+        env
     }
 
     /// Runs a program when one of the slots is free.
@@ -241,14 +247,18 @@ fn take_lock(root: &Path) -> Result<File, DirectError> {
         .create(true)
         .append(true)
         .open(root.join("lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DirectError::internal(format!(
-            "{}: another process uses this directory for its clones",
-            root.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(error.into()),
+    // A program that is being started holds a copy of the lock for a moment.
+    for _ in 0..40 {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(25)),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
     }
+    Err(DirectError::internal(format!(
+        "{}: another process uses this directory for its clones",
+        root.display()
+    )))
 }
 
 /// Runs file work off the async threads.

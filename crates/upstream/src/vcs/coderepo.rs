@@ -42,11 +42,11 @@ impl CodeRepo<'_> {
         let prefix = place.tag_prefix();
         let tags = self
             .code
-            .tags(&prefix)
+            .tag_names(&prefix)
             .await
             .map_err(|e| self.of_module(e))?;
         let (mut list, mut incompatible) = (Vec::new(), Vec::new());
-        for tag in &tags.names {
+        for tag in &tags {
             let Some(version) = tag.strip_prefix(&prefix) else {
                 continue;
             };

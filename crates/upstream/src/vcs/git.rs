@@ -9,7 +9,7 @@
 mod fetch;
 mod objects;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -86,6 +86,11 @@ impl GitRepo {
             memo: StdMutex::default(),
             ready: AtomicBool::new(false),
         }
+    }
+
+    /// Where the clone is.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Held while the clone is used; deletion waits for it.

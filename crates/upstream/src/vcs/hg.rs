@@ -5,7 +5,7 @@
 //! are quoted: `--rev` takes an expression language, and a module query is only ever a name.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -87,6 +87,10 @@ impl HgRepo {
             pulled: Mutex::default(),
             files: StdMutex::default(),
         }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     pub(crate) fn life(&self) -> &RwLock<()> {

@@ -15,10 +15,10 @@ pub(crate) async fn advise(error: DirectError, repo: &CodeRepo<'_>, asked: &str)
     if !unknown {
         return error;
     }
-    let Ok(tags) = repo.code.tags("").await else {
+    let Ok(tags) = repo.code.tag_names("").await else {
         return error;
     };
-    let tags = &tags.names[..tags.names.len().min(TAGS_MAX)];
+    let tags = &tags[..tags.len().min(TAGS_MAX)];
     error.advise(&hint(tags, &repo.place.code_dir, asked))
 }
 

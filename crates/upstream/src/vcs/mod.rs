@@ -22,6 +22,7 @@ mod json;
 mod law;
 mod mask;
 mod modproxy;
+mod packer;
 mod refs;
 mod remote;
 mod repo;
@@ -244,19 +245,25 @@ impl Direct {
             None => None,
         };
         let repo = CodeRepo { place, code };
+        let reply = self.ask_module(&repo, ask).await;
+        code.touch().await;
+        reply
+    }
+
+    async fn ask_module(&self, repo: &CodeRepo<'_>, ask: &Ask<'_>) -> Result<Reply, DirectError> {
         match ask {
             Ask::List => repo.versions().await.map(Reply::List),
             Ask::Latest => repo.latest().await.map(Box::new).map(Reply::Info),
             Ask::Info(rev) => match repo.stat(rev.as_str()).await {
                 Ok((info, _)) => Ok(Reply::Info(Box::new(info))),
-                Err(error) => Err(hints::advise(error, &repo, rev.as_str()).await),
+                Err(error) => Err(hints::advise(error, repo, rev.as_str()).await),
             },
-            Ask::GoMod(mv) => go_mod(&repo, mv).await.map(Reply::GoMod),
+            Ask::GoMod(mv) => go_mod(repo, mv).await.map(Reply::GoMod),
             Ask::Zip(mv, out) => {
-                let rev = exact(&repo, mv).await?;
+                let rev = exact(repo, mv).await?;
                 self.inner
                     .shared
-                    .zip(&repo, mv, &rev, out)
+                    .zip(repo, mv, &rev, out)
                     .await
                     .map(Reply::Zip)
             }

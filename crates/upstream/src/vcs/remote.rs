@@ -34,6 +34,8 @@ pub(crate) struct Target {
     transports: String,
     /// Settings that must not be seen: identity rewrite, headers, pinned addresses.
     config: Vec<(String, String)>,
+    /// The ssh to use, unless the user configured one.
+    ssh: Option<&'static str>,
     /// Values to mask in whatever the program prints.
     pub secrets: Vec<String>,
     /// The user's `insteadOf` chose this place.
@@ -46,6 +48,9 @@ impl Target {
         env.put("GIT_ALLOW_PROTOCOL", &self.transports);
         for (key, value) in &self.config {
             env.git_config(key, value);
+        }
+        if let Some(ssh) = self.ssh {
+            env.put("GIT_SSH_COMMAND", ssh);
         }
         env
     }
@@ -131,10 +136,14 @@ impl Shared {
         let mut target = Target {
             transports: transports(&url, rewritten)?,
             config: vec![(format!("url.{url}.insteadOf"), url.clone())],
+            ssh: None,
             secrets: Vec::new(),
             rewritten,
             url,
         };
+        if target.transports.contains("ssh") {
+            target.ssh = self.git_ssh().await?;
+        }
         if !scope.private && !rewritten {
             self.require_public(&mut target).await?;
         }
@@ -142,10 +151,20 @@ impl Shared {
         Ok(target)
     }
 
+    /// An ssh that never asks, unless the user configured another.
+    async fn git_ssh(&self) -> Result<Option<&'static str>, DirectError> {
+        let set = |name: &&str| self.settings.variable(name).is_some_and(|v| !v.is_empty());
+        if ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(set) {
+            return Ok(None);
+        }
+        let call = Call::new("git", self.network()).args(["config", "--get", "core.sshCommand"]);
+        let own = self.run(call.dir(&self.root)).await?;
+        Ok((own.code != Some(0)).then_some("ssh -o BatchMode=yes"))
+    }
+
     /// git's `insteadOf`, by git.
     async fn rewrite(&self, url: &str) -> Result<String, DirectError> {
-        let mut env = self.network();
-        env.put("GIT_CEILING_DIRECTORIES", &self.root);
+        let env = self.network();
         let call = Call::new("git", env)
             .args(["ls-remote", "--get-url", "--end-of-options", url])
             .dir(&self.root);

@@ -113,6 +113,18 @@ impl Code {
         }
     }
 
+    /// The names of tags with a prefix, sorted; without the sums, which take longer.
+    pub(crate) async fn tag_names(&self, prefix: &str) -> Result<Vec<String>, DirectError> {
+        match self {
+            Self::Git(git) => {
+                let refs = git.refs().await?;
+                Ok(refs.tags(prefix).map(|(tag, _)| tag.to_owned()).collect())
+            }
+            Self::Hg(hg) => Ok(hg.tags(prefix).await?.names),
+            Self::Svn(svn) => Ok(svn.tags(prefix).await?.names),
+        }
+    }
+
     pub(crate) async fn stat(&self, rev: &str) -> Result<RevInfo, DirectError> {
         match self {
             Self::Git(git) => git.stat(rev).await,
@@ -178,6 +190,18 @@ impl Code {
             Self::Hg(hg) => Some(hg.life()),
             Self::Svn(_) => None,
         }
+    }
+
+    /// Notes that the clone was used now.
+    pub(crate) async fn touch(&self) {
+        let dir = match self {
+            Self::Git(git) => git.dir(),
+            Self::Hg(hg) => hg.dir(),
+            Self::Svn(_) => return,
+        };
+        tokio::fs::write(dir.join(super::clones::USED_FILE), b"")
+            .await
+            .ok();
     }
 
     /// Deletes the clone, which the next use makes anew; waits for those that use it.

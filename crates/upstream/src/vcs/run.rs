@@ -259,7 +259,7 @@ while read -r op group; do
        live=$next ;;
   esac
 done
-for g in $live; do kill -KILL -- "-$g" 2>/dev/null; done
+for g in $live; do kill -s KILL -- "-$g" 2>/dev/null; done
 "#;
 
 impl Runner {

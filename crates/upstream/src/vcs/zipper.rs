@@ -2,19 +2,17 @@
 //!
 //! The rules need all names before the first byte (a nested go.mod excludes its whole directory,
 //! two names may differ by case only), so the tree is listed first; then the archive is read once
-//! and each file deflated and hashed as it comes. Order, level and times are fixed, so the same
+//! and each file deflated and hashed on the way. Order, level and times are fixed, so the same
 //! commit gives the same bytes on every machine; the `h1` hash does not depend on them.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gomod::h1::{H1, Hasher};
 use gomod::version::ModuleVersion;
-use sha2::{Digest as _, Sha256};
-use zip::write::SimpleFileOptions;
 
 use super::Shared;
 use super::clones::in_background;
@@ -22,6 +20,7 @@ use super::coderepo::CodeRepo;
 use super::error::DirectError;
 use super::hg::ARCHIVE_PREFIX;
 use super::law;
+use super::packer::{HELD_BYTES_MAX, Packer};
 use super::repo::{Code, FileData, RevInfo, TreeFile};
 use super::run::Running;
 use super::svn::SvnRepo;
@@ -224,13 +223,11 @@ async fn plan(
     })
 }
 
-/// Writes entries in the order they come; each planned file exactly once.
+/// Takes files as they come; each planned one exactly once.
 struct ZipWriter {
-    zip: zip::ZipWriter<BufWriter<File>>,
+    packer: Packer<BufWriter<File>>,
     plan: Plan,
-    sums: Hasher,
     left: u64,
-    buffer: Vec<u8>,
     go_mod: Vec<u8>,
 }
 
@@ -241,16 +238,14 @@ fn write_zip(
 ) -> Result<Written, DirectError> {
     let file = File::create_new(out)?;
     let mut writer = ZipWriter {
-        zip: zip::ZipWriter::new(BufWriter::with_capacity(1 << 17, file)),
+        packer: Packer::new(BufWriter::with_capacity(1 << 17, file)),
         plan,
-        sums: Hasher::default(),
         left: ZIP_BYTES_MAX,
-        buffer: vec![0; 1 << 16],
         go_mod: Vec::new(),
     };
     fill(&mut writer)?;
     if let Some(license) = writer.plan.license.take() {
-        writer.add(b"LICENSE", &mut license.as_slice())?;
+        writer.add(b"LICENSE", &mut license.as_slice(), license.len() as u64)?;
     }
     if let Some((name, _)) = writer.plan.names.iter().find(|(_, written)| !**written) {
         let name = String::from_utf8_lossy(name);
@@ -258,26 +253,35 @@ fn write_zip(
             "archive: {name} is listed, but missing"
         )));
     }
-    let mut file = writer.zip.finish().map_err(zip_error)?;
-    file.flush()?;
-    if file.get_ref().metadata()?.len() > ZIP_BYTES_MAX {
+    let (sums, length) = writer.packer.finish().map_err(writing)?;
+    if length > ZIP_BYTES_MAX {
         return Err(DirectError::limits(format!(
             "module zip larger than {ZIP_BYTES_MAX} bytes"
         )));
     }
+    let mut hasher = Hasher::default();
+    for (name, sum) in sums {
+        hasher
+            .add(name.into_bytes(), sum)
+            .map_err(|error| DirectError::refused(error.to_string()))?;
+    }
+    let language = gomod::zip::language(&writer.go_mod);
     Ok(Written {
-        sum: writer.sums.finish(),
-        language: gomod::zip::language(&writer.go_mod),
+        sum: hasher.finish(),
+        language,
     })
 }
 
-fn zip_error(error: zip::result::ZipError) -> DirectError {
-    DirectError::internal(format!("writing the zip: {error}"))
+fn writing(error: io::Error) -> DirectError {
+    match error.kind() {
+        io::ErrorKind::InvalidData => DirectError::damaged(error.to_string()),
+        _ => DirectError::internal(format!("writing the zip: {error}")),
+    }
 }
 
 impl ZipWriter {
     /// Adds a file of the archive if the plan wants it.
-    fn offer(&mut self, name: &[u8], content: &mut dyn Read) -> Result<(), DirectError> {
+    fn offer(&mut self, name: &[u8], content: &mut dyn Read, size: u64) -> Result<(), DirectError> {
         let Some(name) = name.strip_prefix(self.plan.strip.as_slice()) else {
             return Ok(());
         };
@@ -285,51 +289,34 @@ impl ZipWriter {
             return Ok(());
         }
         let name = name.to_vec();
-        self.add(&name, content)
+        self.add(&name, content, size)
     }
 
-    fn add(&mut self, name: &[u8], content: &mut dyn Read) -> Result<(), DirectError> {
+    fn add(&mut self, name: &[u8], content: &mut dyn Read, size: u64) -> Result<(), DirectError> {
         let text = String::from_utf8_lossy(name).into_owned();
         match self.plan.names.get_mut(name) {
             Some(written) if !*written => *written = true,
             _ => return Err(DirectError::refused(format!("archive: {text} comes twice"))),
         }
-        let full = format!("{}{text}", self.plan.prefix);
-        let options = SimpleFileOptions::default()
-            .compression_method(zip::CompressionMethod::Deflated)
-            .last_modified_time(zip::DateTime::default());
-        self.zip
-            .start_file(full.as_str(), options)
-            .map_err(zip_error)?;
-        let mut hasher = Sha256::new();
-        let mut size = 0u64;
-        loop {
-            let n = content
-                .read(&mut self.buffer)
-                .map_err(|e| DirectError::damaged(e.to_string()))?;
-            if n == 0 {
-                break;
-            }
-            size += n as u64;
-            if size > self.left {
-                return Err(DirectError::limits(format!(
-                    "module source tree too large (max size is {ZIP_BYTES_MAX} bytes)"
-                )));
-            }
-            if text == "go.mod" {
-                self.go_mod.extend_from_slice(&self.buffer[..n]);
-            }
-            hasher.update(&self.buffer[..n]);
-            self.zip.write_all(&self.buffer[..n])?;
-        }
-        let small = matches!(text.as_str(), "go.mod" | "LICENSE");
-        if small && size > 16 << 20 {
-            return Err(DirectError::limits(format!("{text} is larger than 16 MiB")));
+        if size > self.left {
+            return Err(DirectError::limits(format!(
+                "module source tree too large (max size is {ZIP_BYTES_MAX} bytes)"
+            )));
         }
         self.left -= size;
-        self.sums
-            .add(full.into_bytes(), hasher.finalize().into())
-            .map_err(|error| DirectError::refused(error.to_string()))
+        if matches!(text.as_str(), "go.mod" | "LICENSE") && size > gomod::zip::MAX_GO_MOD {
+            return Err(DirectError::limits(format!("{text} is larger than 16 MiB")));
+        }
+        let full = format!("{}{text}", self.plan.prefix);
+        if text != "go.mod" && size > HELD_BYTES_MAX as u64 {
+            return self.packer.add_large(full, content).map_err(writing);
+        }
+        let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+        content.read_to_end(&mut data).map_err(writing)?;
+        if text == "go.mod" {
+            self.go_mod.clone_from(&data);
+        }
+        self.packer.add(full, data).map_err(writing)
     }
 }
 
@@ -337,7 +324,7 @@ fn read_tar<R: Read>(tar: &mut TarReader<R>, writer: &mut ZipWriter) -> Result<(
     let damaged = |error: io::Error| DirectError::damaged(error.to_string());
     while let Some(entry) = tar.next_entry().map_err(damaged)? {
         if entry.regular {
-            writer.offer(&entry.name, &mut tar.content())?;
+            writer.offer(&entry.name, &mut tar.content(), entry.size)?;
         }
     }
     // What follows the end mark is padding; unread, it would break the program's pipe.
@@ -347,7 +334,7 @@ fn read_tar<R: Read>(tar: &mut TarReader<R>, writer: &mut ZipWriter) -> Result<(
 fn read_export(tree: &Path, files: &[TreeFile], writer: &mut ZipWriter) -> Result<(), DirectError> {
     for file in files {
         let path: PathBuf = tree.join(String::from_utf8_lossy(&file.name).as_ref());
-        writer.offer(&file.name, &mut File::open(path)?)?;
+        writer.offer(&file.name, &mut File::open(path)?, file.size)?;
     }
     Ok(())
 }

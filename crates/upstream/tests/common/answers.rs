@@ -108,6 +108,12 @@ async fn check_good(direct: &Direct, home: &Home, case: &Case, number: usize) ->
     if sum.as_ref().ok() != case.sum.as_ref() {
         return Some(format!("zip {sum:?}"));
     }
+    let file = std::fs::File::open(&out).unwrap();
+    let length = file.metadata().unwrap().len();
+    let verified = gomod::zip::verify(std::io::BufReader::new(file), length, &version);
+    if verified.as_ref().map(|checked| checked.h1.to_string()).ok() != case.sum {
+        return Some(format!("zip does not verify: {verified:?}"));
+    }
     std::fs::remove_file(out).unwrap();
     let origin: serde_json::Value = serde_json::from_str(&info.origin.to_json()).unwrap();
     // What `latest` depends on besides is the go command's own business.

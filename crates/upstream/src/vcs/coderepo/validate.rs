@@ -65,9 +65,9 @@ impl CodeRepo<'_> {
                 "tag ({tag}) found on revision {rev} is already canonical, so should not be replaced with a pseudo-version derived from that tag"
             ));
         }
-        let tags = self.code.tags(&canonical).await?;
+        let tags = self.code.tag_names(&canonical).await?;
         let mut last = None;
-        for tag in &tags.names {
+        for tag in &tags {
             let spelled = tag.strip_prefix(&prefix).unwrap_or(tag);
             if law::compare(spelled, &base) != Ordering::Equal {
                 continue;
