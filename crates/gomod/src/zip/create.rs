@@ -1,27 +1,27 @@
-//! Makes a module zip: the same files give the same bytes on every machine.
+//! Makes a module zip out of a tree.
 
 use super::select::{FileKind, FileMeta, language, select};
+use super::write::Writer;
 use super::{MAX_GO_MOD, ZipError};
-use crate::h1::{H1, Hasher};
+use crate::h1::H1;
 use crate::version::ModuleVersion;
-use sha2::{Digest as _, Sha256};
-use std::io::{self, Read, Seek, Write};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipWriter};
+use std::io::{self, Read, Write};
 
 /// Writes the zip of a version from the files of its tree, in the order given, and hashes it in the
-/// same pass. `open` gives the content of a file by its index; a file that turns out longer than
-/// its size is an error.
-pub fn create<W: Write + Seek, R: Read>(
+/// same pass. The go.mod of the tree decides what counts as vendored. `open` gives the content of a
+/// file by its index; a file that turns out longer than its size is an error.
+pub fn create<W: Write, R: Read>(
     version: &ModuleVersion,
     files: &[FileMeta],
     mut open: impl FnMut(usize) -> io::Result<R>,
     out: W,
 ) -> Result<H1, ZipError> {
-    let root = files
-        .iter()
-        .position(|f| f.name == "go.mod" && f.kind == FileKind::Regular);
-    let regime = match root {
+    let named = |error: ZipError| match error {
+        ZipError::Rule(text) => ZipError::Rule(format!("create zip: {text}")),
+        other => other,
+    };
+    let is_root = |f: &FileMeta| f.name == "go.mod" && f.kind == FileKind::Regular;
+    let language = match files.iter().position(is_root) {
         Some(index) => {
             let mut go_mod = Vec::new();
             open(index)?.take(MAX_GO_MOD).read_to_end(&mut go_mod)?;
@@ -29,43 +29,15 @@ pub fn create<W: Write + Seek, R: Read>(
         }
         None => String::new(),
     };
-    let selection = select(files, &regime);
-    selection.result(files)?;
-    let mut writer = ZipWriter::new(out);
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 64 << 10];
+    let selection = select(files, &language);
+    selection.result(files).map_err(named)?;
+    let mut writer = Writer::new(out, version);
     for index in selection.valid {
         let file = &files[index];
-        let name = format!("{version}/{}", file.name);
-        // No time, no mode: nothing that could differ between two machines.
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Deflated)
-            .last_modified_time(DateTime::default())
-            .large_file(file.size >= u32::MAX.into());
         writer
-            .start_file(name.as_str(), options)
-            .map_err(io::Error::other)?;
-        let mut content = open(index)?.take(file.size + 1);
-        let (mut sum, mut size) = (Sha256::new(), 0u64);
-        loop {
-            let n = content.read(&mut buffer)?;
-            if n == 0 {
-                break;
-            }
-            size += n as u64;
-            sum.update(&buffer[..n]);
-            writer.write_all(&buffer[..n])?;
-        }
-        if size > file.size {
-            return Err(ZipError::Rule(format!(
-                "file {:?} is larger than declared size",
-                file.name
-            )));
-        }
-        hasher
-            .add(name, sum.finalize().into())
-            .map_err(|e| ZipError::Rule(e.to_string()))?;
+            .add(&file.name, file.size, open(index)?)
+            .map_err(named)?;
     }
-    writer.finish().map_err(io::Error::other)?;
-    Ok(hasher.finish())
+    let (h1, _) = writer.finish().map_err(named)?;
+    Ok(h1)
 }

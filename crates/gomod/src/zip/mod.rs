@@ -5,18 +5,29 @@
 //!
 //! The container format is read by [`directory`], not by a library: what counts here is exactly
 //! what the go command's reader sees (repeated names, directory entries and all), and a reader that
-//! smooths such things over would hide them from the checks.
+//! smooths such things over would hide them from the checks. In two points it is stricter than the
+//! go command, because no writer makes such zips: entries that share bytes let a small file cost
+//! without bound, and an entry whose own header names it otherwise is another file to other tools.
 
 mod check;
+mod collisions;
 mod create;
 mod directory;
+mod listing;
 mod select;
+mod source;
 mod stream;
+mod unpack;
+mod verify;
+mod write;
 
-pub use check::{Checked, check, hash_zip, verify};
+pub use check::{Report, check, report};
 pub use create::create;
+pub use listing::{Listing, list};
 pub use select::{FileKind, FileMeta, Reason, Selection, is_vendored_package, language, select};
 pub use stream::StreamHasher;
+pub use verify::{Checked, hash_zip, verify, verify_parallel};
+pub use write::Writer;
 
 use std::io;
 
@@ -38,6 +49,12 @@ pub enum ZipError {
     /// It is not a zip, or a damaged one.
     #[error("zip: not a valid zip file: {0}")]
     Format(String),
+    /// A file is not the one that its checksum was made of.
+    #[error("zip: checksum error: {0}")]
+    Checksum(String),
+    /// A file is packed in a way that the go command does not know.
+    #[error("zip: unsupported compression algorithm: {0}")]
+    Algorithm(String),
     /// It cannot be read.
     #[error("reading the zip: {0}")]
     Io(#[from] io::Error),

@@ -3,7 +3,8 @@
 //! Source of the rules: golang.org/x/mod/zip. Vendored packages are left out by two regimes, by the
 //! go version in the module's own go.mod, so that sums of old modules stay what they were.
 
-use super::check::{Collisions, check_size, is_clean};
+use super::check::{check_size, is_clean};
+use super::collisions::Collisions;
 use super::{MAX_ZIP_FILE, ZipError};
 use crate::modfile::{ModFile, goversion};
 use crate::path::check_file_path;
@@ -45,6 +46,10 @@ pub enum Reason {
     Symlink,
     /// No plain file.
     NotRegular,
+    /// A version control system's own directory. Only in a [`super::Listing`].
+    VersionControl,
+    /// The directory of a nested module. Only in a [`super::Listing`].
+    SubmoduleDir,
 }
 
 impl fmt::Display for Reason {
@@ -55,6 +60,8 @@ impl fmt::Display for Reason {
             Reason::HgArchival => "file is inserted by 'hg archive' and is always omitted",
             Reason::Symlink => "file is a symbolic link",
             Reason::NotRegular => "not a regular file",
+            Reason::VersionControl => "directory is a version control repository",
+            Reason::SubmoduleDir => "directory is in another module",
         })
     }
 }
@@ -144,25 +151,22 @@ pub fn select(files: &[FileMeta], language: &str) -> Selection {
     let mut collisions = Collisions::default();
     let mut room = MAX_ZIP_FILE;
     for (index, file) in files.iter().enumerate() {
-        match judge(file, language, &nested, &mut collisions) {
-            Verdict::Valid => {
-                match room.checked_sub(file.size) {
-                    Some(left) => room = left,
-                    None => selection.too_large = true,
-                }
-                match check_size(&file.name, file.size) {
-                    Ok(()) => selection.valid.push(index),
-                    Err(why) => selection.invalid.push((index, why)),
-                }
+        let mut verdict = judge(file, language, &nested, &mut collisions);
+        if let Verdict::Valid = verdict {
+            match room.checked_sub(file.size) {
+                Some(left) => room = left,
+                None => selection.too_large = true,
             }
+            if let Err(why) = check_size(&file.name, file.size) {
+                verdict = Verdict::Invalid(why);
+            }
+        }
+        match verdict {
+            Verdict::Valid => selection.valid.push(index),
             // A name is complained of once.
-            Verdict::Omit(reason) if named.insert(&file.name) => {
-                selection.omitted.push((index, reason))
-            }
-            Verdict::Invalid(why) if named.insert(&file.name) => {
-                selection.invalid.push((index, why))
-            }
-            Verdict::Omit(_) | Verdict::Invalid(_) => {}
+            _ if !named.insert(&file.name) => {}
+            Verdict::Omit(reason) => selection.omitted.push((index, reason)),
+            Verdict::Invalid(why) => selection.invalid.push((index, why)),
         }
     }
     selection

@@ -4,19 +4,20 @@
 //! the directory at the end confirms it entry by entry. Anything the parser cannot follow makes it
 //! give up, and the finished zip is hashed from the directory instead: slower, never wrong.
 
-use super::check::{Checked, check_directory, summarize, verify};
-use super::directory::{Fields, HAS_DESCRIPTOR};
+use super::check::read_directory;
+use super::directory::{
+    DESCRIPTOR_SIGNATURE, DIRECTORY_SIGNATURE, END_SIGNATURE, ENTRIES_MAX, Entry, Fields,
+    HAS_DESCRIPTOR, LOCAL_SIGNATURE, NAMES_BYTES_MAX,
+};
+use super::source::Source;
+use super::unpack::{DEFLATED, STORED, descriptor_crc};
+use super::verify::{Checked, summarize, verify};
 use super::{MAX_ZIP_FILE, ZipError};
 use crate::version::ModuleVersion;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
-use std::io::{Read, Seek};
-
-pub(super) const LOCAL_SIGNATURE: u32 = 0x0403_4b50;
-const DIRECTORY_SIGNATURE: u32 = 0x0201_4b50;
-const END_SIGNATURE: u32 = 0x0605_4b50;
-const DESCRIPTOR_SIGNATURE: u32 = 0x0807_4b50;
+use std::io::{Read, Seek, SeekFrom};
 
 /// The fixed part of a local header.
 const HEADER: usize = 30;
@@ -24,12 +25,13 @@ const HEADER: usize = 30;
 /// Bytes inflated at once.
 const PLAIN: usize = 64 << 10;
 
-/// Entries hashed in a stream; more are left to the slow path, which refuses them.
-const ENTRIES_MAX: usize = 250_000;
+/// Enough to see what follows the longest descriptor, and less than a header.
+const DESCRIPTOR_HELD: usize = 28;
 
 /// An entry as the stream showed it.
 struct Seen {
-    name: Vec<u8>,
+    name: Box<[u8]>,
+    flags: u16,
     method: u16,
     crc: u32,
     packed: u64,
@@ -37,10 +39,24 @@ struct Seen {
     sha256: [u8; 32],
 }
 
+impl Seen {
+    /// Whether the directory says the same. What has rules of its own is left to the slow path: a CRC
+    /// of zero, which may mean that it was not given, and directories that claim content.
+    fn confirms(&self, entry: &Entry) -> bool {
+        !(entry.is_dir() && entry.size > 0)
+            && self.name == entry.name
+            && self.flags & HAS_DESCRIPTOR == entry.flags & HAS_DESCRIPTOR
+            && self.method == entry.method
+            && self.crc == entry.crc
+            && self.packed == entry.packed
+            && self.size == entry.size
+    }
+}
+
 /// The entry under way.
 struct Current {
     offset: u64,
-    name: Vec<u8>,
+    name: Box<[u8]>,
     flags: u16,
     method: u16,
     /// Bytes of packed data still to come, for stored entries.
@@ -51,23 +67,45 @@ struct Current {
     sum: Sha256,
 }
 
+impl Current {
+    fn take(&mut self, plain: &[u8]) {
+        self.size += plain.len() as u64;
+        self.crc.update(plain);
+        self.sum.update(plain);
+    }
+
+    fn seen(self) -> Seen {
+        Seen {
+            name: self.name,
+            flags: self.flags,
+            method: self.method,
+            crc: self.crc.sum(),
+            packed: self.packed,
+            size: self.size,
+            sha256: self.sum.finalize().into(),
+        }
+    }
+}
+
 enum State {
     /// At a local header, or at the directory.
     Header,
     Data(Box<Current>),
-    /// Behind the data of an entry whose sizes follow it.
-    Descriptor,
+    /// Behind the data of an entry whose sizes follow it; with the CRC of its content.
+    Descriptor(u32),
     /// At the directory: the rest is read from the file.
     Directory,
     GaveUp,
 }
 
-/// The hasher. Give it every byte in order, then [`StreamHasher::finish`].
+/// The hasher. Give it every byte in order, then [`StreamHasher::finish`]. Its memory is bounded:
+/// what a zip within the limits cannot contain makes it give up.
 pub struct StreamHasher {
     state: State,
     held: Vec<u8>,
     at: u64,
     unpacked: u64,
+    names: usize,
     inflater: Decompress,
     plain: Vec<u8>,
     seen: HashMap<u64, Seen>,
@@ -86,6 +124,7 @@ impl Default for StreamHasher {
             held: Vec::new(),
             at: 0,
             unpacked: 0,
+            names: 0,
             inflater: Decompress::new(false),
             plain: vec![0; PLAIN],
             seen: HashMap::new(),
@@ -100,9 +139,10 @@ impl StreamHasher {
         while !rest.is_empty() {
             rest = match &self.state {
                 State::Directory | State::GaveUp => return,
-                State::Data(_) => self.data(rest),
+                State::Data(current) if current.method == STORED => self.copy(rest),
+                State::Data(_) => self.inflate(rest),
                 State::Header => self.header(rest),
-                State::Descriptor => self.descriptor(rest),
+                State::Descriptor(crc) => self.descriptor(*crc, rest),
             };
         }
     }
@@ -115,32 +155,32 @@ impl StreamHasher {
         size: u64,
         version: &ModuleVersion,
     ) -> Result<Checked, ZipError> {
-        if !matches!(self.state, State::Directory) {
-            return verify(reader, size, version);
-        }
-        let entries = check_directory(&mut reader, size, version)?;
-        let hash = |entry: &super::directory::Entry| {
-            let seen = self.seen.get(&entry.offset)?;
-            let same = seen.name == entry.name
-                && seen.method == entry.method
-                && seen.crc == entry.crc
-                && seen.packed == entry.packed
-                && seen.size == entry.size;
-            same.then_some(seen.sha256)
-        };
-        let hashes: Option<Vec<[u8; 32]>> = entries.iter().map(hash).collect();
-        match hashes {
-            Some(hashes) if entries.len() == self.seen.len() => {
-                summarize(&mut reader, version, &entries, hashes)
+        if matches!(self.state, State::Directory) {
+            let mut source = Source::new(&mut reader);
+            let entries = read_directory(&mut source, size, version)?;
+            if let Some(hashes) = self.confirmed(&entries) {
+                return summarize(&mut source, version, &entries, hashes);
             }
-            _ => verify(reader, size, version),
         }
+        reader.seek(SeekFrom::Start(0))?;
+        verify(reader, size, version)
     }
 
-    fn give_up(&mut self) {
+    /// The hashes of all entries, if the directory holds exactly those that were seen.
+    fn confirmed(&self, entries: &[Entry]) -> Option<Vec<[u8; 32]>> {
+        let hash = |entry: &Entry| {
+            let seen = self.seen.get(&entry.offset)?;
+            seen.confirms(entry).then_some(seen.sha256)
+        };
+        let hashes: Option<Vec<_>> = entries.iter().map(hash).collect();
+        hashes.filter(|_| entries.len() == self.seen.len())
+    }
+
+    fn give_up(&mut self) -> &'static [u8] {
         self.state = State::GaveUp;
         self.held = Vec::new();
         self.seen = HashMap::new();
+        &[]
     }
 
     /// Collects up to `wanted` bytes; gives back what follows.
@@ -155,44 +195,56 @@ impl StreamHasher {
         let rest = self.hold(bytes, header_len(&self.held).unwrap_or(HEADER));
         if at_directory(&self.held) {
             self.state = State::Directory;
-        } else if header_len(&self.held) == Some(self.held.len()) {
-            match parse_header(&self.held, self.at) {
-                Some(current) if self.seen.len() < ENTRIES_MAX => {
-                    self.at += self.held.len() as u64;
-                    self.held.clear();
-                    self.inflater.reset(false);
-                    self.state = State::Data(Box::new(current));
-                    self.settle();
-                }
-                _ => self.give_up(),
-            }
+            return rest;
+        }
+        if header_len(&self.held) != Some(self.held.len()) {
+            return rest;
+        }
+        let Some(current) = parse_header(&self.held, self.at) else {
+            return self.give_up();
+        };
+        self.names += current.name.len();
+        if self.seen.len() >= ENTRIES_MAX || self.names > NAMES_BYTES_MAX {
+            return self.give_up();
+        }
+        self.at += self.held.len() as u64;
+        self.held.clear();
+        self.inflater.reset(false);
+        let empty = current.method == STORED && current.left == 0;
+        self.state = State::Data(Box::new(current));
+        if empty {
+            self.close();
         }
         rest
     }
 
-    /// An entry without data ends where its header ends.
-    fn settle(&mut self) {
-        if matches!(&self.state, State::Data(c) if c.method == 0 && c.left == 0) {
-            self.close();
-        }
-    }
-
-    /// Takes data of the entry under way; gives back what follows it.
-    fn data<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    /// Takes data of a stored entry; gives back what follows it.
+    fn copy<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let State::Data(current) = &mut self.state else {
             return bytes;
         };
-        if current.method == 0 {
-            let take = current.left.min(bytes.len() as u64) as usize;
-            let (data, rest) = bytes.split_at(take);
-            current.left -= take as u64;
-            current.packed += take as u64;
-            take_plain(current, data);
-            self.at += take as u64;
-            self.unpacked += take as u64;
-            self.settle();
-            return rest;
+        let take = current.left.min(bytes.len() as u64) as usize;
+        let (data, rest) = bytes.split_at(take);
+        current.left -= take as u64;
+        current.packed += take as u64;
+        current.take(data);
+        let done = current.left == 0;
+        self.at += take as u64;
+        self.unpacked += take as u64;
+        if self.unpacked > MAX_ZIP_FILE {
+            return self.give_up();
         }
+        if done {
+            self.close();
+        }
+        rest
+    }
+
+    /// Takes data of a packed entry; gives back what follows it.
+    fn inflate<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let State::Data(current) = &mut self.state else {
+            return bytes;
+        };
         let mut rest = bytes;
         loop {
             let (before_in, before_out) = (self.inflater.total_in(), self.inflater.total_out());
@@ -200,19 +252,17 @@ impl StreamHasher {
                 .inflater
                 .decompress(rest, &mut self.plain, FlushDecompress::None)
             else {
-                self.give_up();
-                return &[];
+                return self.give_up();
             };
             let read = (self.inflater.total_in() - before_in) as usize;
             let made = (self.inflater.total_out() - before_out) as usize;
             rest = &rest[read..];
             current.packed += read as u64;
+            current.take(&self.plain[..made]);
             self.at += read as u64;
             self.unpacked += made as u64;
-            take_plain(current, &self.plain[..made]);
             if self.unpacked > MAX_ZIP_FILE {
-                self.give_up();
-                return &[];
+                return self.give_up();
             }
             match status {
                 Status::StreamEnd => {
@@ -221,35 +271,27 @@ impl StreamHasher {
                 }
                 _ if rest.is_empty() && made < PLAIN => return rest,
                 // Input is there and nothing moves: no valid stream does that.
-                _ if read == 0 && made == 0 => {
-                    self.give_up();
-                    return &[];
-                }
+                _ if read == 0 && made == 0 => return self.give_up(),
                 _ => {}
             }
         }
     }
 
+    /// Ends the entry under way.
     fn close(&mut self) {
         let State::Data(current) = std::mem::replace(&mut self.state, State::Header) else {
             return;
         };
-        if current.flags & HAS_DESCRIPTOR != 0 {
-            self.state = State::Descriptor;
+        let offset = current.offset;
+        let seen = current.seen();
+        if seen.flags & HAS_DESCRIPTOR != 0 {
+            self.state = State::Descriptor(seen.crc);
         }
-        let seen = Seen {
-            name: current.name,
-            method: current.method,
-            crc: current.crc.sum(),
-            packed: current.packed,
-            size: current.size,
-            sha256: current.sum.finalize().into(),
-        };
-        self.seen.insert(current.offset, seen);
+        self.seen.insert(offset, seen);
     }
 
     /// A descriptor has two forms and two widths; what follows it tells which it is.
-    fn descriptor<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    fn descriptor<'a>(&mut self, crc: u32, bytes: &'a [u8]) -> &'a [u8] {
         let rest = self.hold(bytes, DESCRIPTOR_HELD);
         if self.held.len() < DESCRIPTOR_HELD {
             return rest;
@@ -258,34 +300,21 @@ impl StreamHasher {
         let lengths: [usize; 2] = if signed { [16, 24] } else { [12, 20] };
         let follows = |len: &usize| {
             let next = self.held.get(*len..).and_then(|held| Fields(held).u32());
-            matches!(
-                next,
-                Some(LOCAL_SIGNATURE | DIRECTORY_SIGNATURE | END_SIGNATURE)
-            )
+            matches!(next, Some(LOCAL_SIGNATURE | DIRECTORY_SIGNATURE))
         };
-        let Some(len) = lengths.into_iter().find(follows) else {
-            self.give_up();
-            return &[];
+        let length = lengths.into_iter().find(follows);
+        let Some(length) = length.filter(|_| descriptor_crc(&self.held) == Some(crc)) else {
+            return self.give_up();
         };
         // What is left over is the beginning of the next header, and shorter than any.
-        self.at += len as u64;
-        self.held.drain(..len);
-        self.state = if at_directory(&self.held) {
-            State::Directory
-        } else {
-            State::Header
+        self.at += length as u64;
+        self.held.drain(..length);
+        self.state = match at_directory(&self.held) {
+            true => State::Directory,
+            false => State::Header,
         };
         rest
     }
-}
-
-/// Enough to see what follows the longest descriptor.
-const DESCRIPTOR_HELD: usize = 28;
-
-fn take_plain(current: &mut Current, plain: &[u8]) {
-    current.size += plain.len() as u64;
-    current.crc.update(plain);
-    current.sum.update(plain);
 }
 
 fn at_directory(held: &[u8]) -> bool {
@@ -312,12 +341,11 @@ fn parse_header(held: &[u8], offset: u64) -> Option<Current> {
     fields.take(8)?; // time, CRC
     let (packed, _size) = (fields.u32()?, fields.u32()?);
     let (name, _extra) = (fields.u16()?, fields.u16()?);
-    let name = fields.take(name.into())?.to_vec();
+    let name: Box<[u8]> = fields.take(name.into())?.into();
     let encrypted = flags & 1 != 0;
-    let stored_unknown = method == 0
-        && (flags & HAS_DESCRIPTOR != 0 && packed == 0 && !name.ends_with(b"/")
-            || packed == u32::MAX);
-    if encrypted || stored_unknown || !matches!(method, 0 | 8) {
+    let later = flags & HAS_DESCRIPTOR != 0 && packed == 0 && !name.ends_with(b"/");
+    let unknown = method == STORED && (later || packed == u32::MAX);
+    if encrypted || unknown || !matches!(method, STORED | DEFLATED) {
         return None;
     }
     Some(Current {
