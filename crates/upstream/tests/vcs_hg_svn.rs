@@ -207,6 +207,93 @@ async fn a_mercurial_server_without_the_repository_is_not_taken_for_trouble() {
     );
 }
 
+#[tokio::test]
+async fn a_mercurial_password_is_used_and_left_nowhere() {
+    if !have("hg") {
+        return;
+    }
+    let home = Home::new();
+    // hgweb leaves passwords to the server before it: a relay that wants one.
+    let server = serve_hg(&home);
+    let relay = relay_with_password(
+        server.url.trim_start_matches("http://").to_owned(),
+        "bot:hunter2-hg",
+    );
+    let mut table = Table::default();
+    page(&mut table, "hello", "hg", &format!("http://{relay}/hello"));
+    let direct = home.direct_of(
+        |s| {
+            s.private = Patterns::parse("127.0.0.1").unwrap();
+            s.credentials.add(&relay.to_string(), "bot", "hunter2-hg");
+        },
+        table,
+    );
+    direct
+        .info(&path("127.0.0.1/hello"), &rev("tip"))
+        .await
+        .unwrap();
+    let found = home
+        .command(home.path(), "grep", &["-rl", "hunter2-hg", "cache"])
+        .output()
+        .unwrap();
+    assert!(
+        found.stdout.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&found.stdout)
+    );
+}
+
+/// Passes requests on if they hold the password, which appears on no command line meanwhile.
+fn relay_with_password(to: String, pair: &str) -> std::net::SocketAddr {
+    use base64::Engine as _;
+    use std::io::{Read as _, Write as _};
+    let wanted = format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode(pair)
+    );
+    let secret = pair.split(':').next_back().unwrap().to_owned();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut head, mut length) = (String::new(), 0usize);
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
+                    break;
+                }
+                let lower = line.to_ascii_lowercase();
+                if let Some(value) = lower.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                if !lower.starts_with("connection:") && !lower.starts_with("keep-alive") {
+                    head.push_str(&line);
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+                let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                assert!(!String::from_utf8_lossy(&line).contains(&secret));
+            }
+            if !head.contains(&wanted) {
+                let refusal = b"HTTP/1.1 401 no\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                stream.write_all(refusal).unwrap();
+                continue;
+            }
+            let mut server = std::net::TcpStream::connect(&to).unwrap();
+            server
+                .write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())
+                .unwrap();
+            server.write_all(&body).unwrap();
+            std::io::copy(&mut server, &mut stream).ok();
+        }
+    });
+    address
+}
+
 /// `svnserve` of the test data's repository, on a free port.
 fn serve_svn(home: &Home) -> Server {
     let repo = home.repo("hello");
@@ -329,6 +416,45 @@ async fn subversion_symlinks_and_keywords_read_nothing_of_ours() {
         .unwrap_err();
     assert!(matches!(error, DirectError::Refused { .. }), "{error:?}");
     assert!(!out.exists());
+}
+
+#[tokio::test]
+async fn a_subversion_password_is_used_and_a_wrong_one_named_without_it() {
+    if !have("svn") || !have("svnserve") {
+        return;
+    }
+    let home = Home::new();
+    let server = serve_svn(&home);
+    let conf = home.repo("hello").join("conf");
+    std::fs::write(
+        conf.join("svnserve.conf"),
+        "[general]\nanon-access = none\npassword-db = passwd\n",
+    )
+    .unwrap();
+    std::fs::write(conf.join("passwd"), "[users]\nbot = hunter2-svn\n").unwrap();
+    let place = server.url.trim_start_matches("svn://").to_owned();
+    for (secret, good) in [("hunter2-svn", true), ("wr0ng-svn", false)] {
+        let mut table = Table::default();
+        page(
+            &mut table,
+            "hello-svn",
+            "svn",
+            &format!("{}/hello", server.url),
+        );
+        let direct = home.direct_of(
+            |s| {
+                s.private = Patterns::parse("127.0.0.1").unwrap();
+                s.credentials.add(&place, "bot", secret);
+            },
+            table,
+        );
+        let result = direct.info(&path("127.0.0.1/hello-svn"), &rev("1")).await;
+        assert_eq!(result.is_ok(), good, "{result:?}");
+        if let Err(error) = result {
+            assert!(matches!(error, DirectError::Auth { .. }), "{error:?}");
+            assert!(!error.to_string().contains(secret), "{error}");
+        }
+    }
 }
 
 #[tokio::test]

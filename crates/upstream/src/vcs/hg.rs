@@ -11,13 +11,14 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Mutex, RwLock};
 
 use super::Shared;
 use super::error::DirectError;
 use super::explain::{Failure, classify};
 use super::refs::all_hex;
-use super::remote::{Scope, check_url, require_public_url};
+use super::remote::{Scope, check_url, require_public_url, split_userinfo};
 use super::repo::{FileData, Origin, RevInfo, Tags, TreeFile};
 use super::run::{Call, Environment, Running};
 
@@ -53,6 +54,8 @@ def modkeepstate(ui, place):
 pub(crate) struct HgRepo {
     shared: Arc<Shared>,
     url: String,
+    /// User and password of the URL as it was named.
+    own: Option<(String, String)>,
     scope: Scope,
     dir: PathBuf,
     life: RwLock<()>,
@@ -77,10 +80,11 @@ struct Pulled {
 
 impl HgRepo {
     pub(crate) fn new(shared: Arc<Shared>, url: &str, scope: Scope, dir: PathBuf) -> Self {
-        let (url, life) = (url.to_owned(), RwLock::default());
+        let ((url, own), life) = (split_userinfo(url), RwLock::default());
         Self {
             shared,
             url,
+            own,
             scope,
             dir,
             life,
@@ -157,18 +161,54 @@ impl HgRepo {
             tokio::fs::create_dir_all(&self.dir).await?;
             self.read_local(self.local().args(["init", "."])).await?;
         }
+        let own = self.own.clone();
+        let pair = own.or_else(|| self.shared.filed_credentials(&self.url, &self.scope));
+        self.write_auth(pair.as_ref()).await?;
+        let secrets: Vec<String> = pair.iter().map(|(_, secret)| secret.clone()).collect();
         let call = Call::new("hg", self.shared.network())
             .args(SETTINGS)
             .args(self.shared.hg_ssh(&self.url).await?)
             .args(["pull", "-f", "-q", "--noninteractive", "--", &self.url])
+            .secrets(&secrets)
             .dir(&self.dir);
         let name = call.name();
-        let answer = self.shared.run(call).await?;
+        let answer = self.shared.run(call).await;
+        self.write_auth(None).await?;
+        let answer = answer?;
         if answer.code != Some(0) {
             let failure = Failure::exit(&name, answer.code, &answer.stderr);
             return Err(self.explain(failure));
         }
         self.shared.grew(&self.dir).await
+    }
+
+    /// Credentials for the time of a pull, in the clone's own settings, which only we can read:
+    /// hg takes them from files or arguments, and arguments are seen by everybody.
+    async fn write_auth(&self, pair: Option<&(String, String)>) -> Result<(), DirectError> {
+        let file = self.dir.join(".hg/hgrc");
+        tokio::fs::remove_file(&file).await.ok();
+        let Some((user, secret)) = pair else {
+            return Ok(());
+        };
+        let place = self.url.split_once("://").map_or("", |(_, place)| place);
+        let clean = |text: &str| !text.contains(['\n', '\r']) && text.trim() == text;
+        if ![place, user, secret].into_iter().all(clean) {
+            return Err(DirectError::refused(
+                "credentials that no hg setting can hold",
+            ));
+        }
+        let text = format!(
+            "[auth]\nm.prefix = {place}\nm.username = {user}\nm.password = {secret}\nm.schemes = https http\n"
+        );
+        let mut options = tokio::fs::OpenOptions::new();
+        let mut opened = options
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&file)
+            .await?;
+        opened.write_all(text.as_bytes()).await?;
+        Ok(opened.flush().await?)
     }
 
     fn explain(&self, failure: Failure) -> DirectError {

@@ -26,8 +26,8 @@ impl Shared {
     ) -> Result<Reply, DirectError> {
         match ask {
             Ask::List => {
-                let page = self.proxy_page(root, scope, "@v/list").await?;
-                Ok(Reply::List(parse_list(&page.body)))
+                let body = self.proxy_file(root, scope, "@v/list").await?;
+                Ok(Reply::List(parse_list(&body)))
             }
             Ask::Latest => {
                 let page = self.proxy_page(root, scope, "@latest").await?;
@@ -39,10 +39,10 @@ impl Shared {
                 Ok(Reply::Info(Box::new(parse_info(&page)?)))
             }
             Ask::GoMod(mv) => {
-                let page = self
-                    .proxy_page(root, scope, &version_file(mv, "mod"))
+                let data = self
+                    .proxy_file(root, scope, &version_file(mv, "mod"))
                     .await?;
-                Ok(Reply::GoMod(page.body))
+                Ok(Reply::GoMod(data))
             }
             Ask::Zip(mv, out) => self.proxy_zip(root, scope, mv, out).await.map(Reply::Zip),
         }
@@ -76,6 +76,26 @@ impl Shared {
         let page = page.map_err(|error| page_error(&format!("reading {url}"), error))?;
         match page.status {
             200 => Ok(page),
+            status => Err(bad_status(&url, status)),
+        }
+    }
+
+    /// A file that may be larger than a page: a list, a go.mod.
+    async fn proxy_file(
+        &self,
+        root: &RepoRoot,
+        scope: &Scope,
+        file: &str,
+    ) -> Result<Vec<u8>, DirectError> {
+        let url = self.proxy_url(root, scope, file)?;
+        let holder = tempfile::Builder::new()
+            .prefix("proxy-")
+            .tempdir_in(&self.root)?;
+        let place = holder.path().join("file");
+        let max = gomod::zip::MAX_GO_MOD;
+        let got = self.pages.download(&url, !scope.private, &place, max).await;
+        match got.map_err(|error| page_error(&format!("reading {url}"), error))? {
+            200 => Ok(tokio::fs::read(&place).await?),
             status => Err(bad_status(&url, status)),
         }
     }

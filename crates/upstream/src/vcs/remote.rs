@@ -235,23 +235,33 @@ impl Shared {
         if !target.is_http() {
             return;
         }
-        let place = target.url.split_once("://").map_or("", |(_, place)| place);
-        let filed = self.settings.credentials.find(place).filter(|entry| {
-            // Over plain HTTP a secret is everybody's; elsewhere it serves declared modules only.
-            let secure = target.url.starts_with("https://") || scope.private;
-            secure && (scope.private || entry.covers_module(&scope.module))
-        });
-        let pair = url.or_else(|| filed.map(|e| (e.user().to_owned(), e.secret().to_owned())));
-        let Some((user, secret)) = pair else { return };
+        let Some((user, secret)) = url.or_else(|| self.filed_credentials(&target.url, scope))
+        else {
+            return;
+        };
         let basic = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}"));
         target.config.push((
             format!("http.{}.extraHeader", target.url),
             format!("Authorization: Basic {basic}"),
         ));
         target.secrets.extend([basic, secret]);
-        if target.secrets.iter().all(|s| s.len() < 3) {
+        if target.secrets.iter().any(|secret| secret.len() < 3) {
+            // `https://TOKEN@host`: the user name is the secret.
             target.secrets.push(user);
         }
+    }
+
+    /// The credentials file's entry for a URL without user and password.
+    ///
+    /// Over plain HTTP a secret is everybody's: only for private modules. Elsewhere it serves
+    /// private modules and those named under its own prefix, so that a stranger's module that
+    /// points at our repository gets nothing.
+    pub(crate) fn filed_credentials(&self, url: &str, scope: &Scope) -> Option<(String, String)> {
+        let (scheme, place) = url.split_once("://")?;
+        let secure = scheme != "http" && scheme != "svn";
+        let entry = self.settings.credentials.find(place)?;
+        let allowed = scope.private || (secure && entry.covers_module(&scope.module));
+        allowed.then(|| (entry.user().to_owned(), entry.secret().to_owned()))
     }
 }
 

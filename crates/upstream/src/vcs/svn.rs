@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Shared;
 use super::error::DirectError;
 use super::explain::{Failure, classify};
-use super::remote::{Scope, check_url, require_public_url};
+use super::remote::{Scope, check_url, require_public_url, split_userinfo};
 use super::repo::{FileData, Origin, RevInfo, Tags, TreeFile};
 use super::run::Call;
 
@@ -17,17 +17,41 @@ use super::run::Call;
 pub(crate) struct SvnRepo {
     shared: Arc<Shared>,
     url: String,
+    /// User and password of the URL as it was named.
+    own: Option<(String, String)>,
     scope: Scope,
     dir: PathBuf,
 }
 
 impl SvnRepo {
     pub(crate) fn new(shared: Arc<Shared>, url: &str, scope: Scope, dir: PathBuf) -> Self {
+        let (url, own) = split_userinfo(url);
         Self {
             shared,
-            url: url.to_owned(),
+            url,
+            own,
             scope,
             dir,
+        }
+    }
+
+    /// A call with the user's ssh and credentials; the secret goes in by the standard input.
+    fn call(&self, args: &[&str]) -> Call {
+        let mut env = self.shared.network();
+        if self.shared.settings.variable("SVN_SSH").is_none() {
+            env.put("SVN_SSH", "ssh -q -o BatchMode=yes");
+        }
+        let call = Call::new("svn", env)
+            .args(args)
+            .args(["--non-interactive", "--no-auth-cache"])
+            .dir(&self.dir);
+        let own = self.own.clone();
+        match own.or_else(|| self.shared.filed_credentials(&self.url, &self.scope)) {
+            Some((user, secret)) => call
+                .args(["--username", &user, "--password-from-stdin"])
+                .secrets(std::slice::from_ref(&secret))
+                .stdin(secret.into_bytes()),
+            None => call,
         }
     }
 
@@ -43,16 +67,11 @@ impl SvnRepo {
         if !self.scope.private {
             require_public_url(&self.url).await?;
         }
-        let mut env = self.shared.network();
-        if self.shared.settings.variable("SVN_SSH").is_none() {
-            env.put("SVN_SSH", "ssh -q -o BatchMode=yes");
-        }
         tokio::fs::create_dir_all(&self.dir).await?;
-        let call = Call::new("svn", env)
-            .args(args)
-            .args(["--non-interactive", "--no-auth-cache", "--", target])
-            .stdout_max(self.shared.settings.limits.output_bytes)
-            .dir(&self.dir);
+        let call = self
+            .call(args)
+            .args(["--", target])
+            .stdout_max(self.shared.settings.limits.output_bytes);
         let name = call.name();
         let answer = self.shared.run(call).await?;
         if answer.code == Some(0) {
@@ -209,20 +228,10 @@ impl SvnRepo {
     }
 
     async fn export_to(&self, rev: &str, target: &str, place: &str) -> Result<(), DirectError> {
-        let mut env = self.shared.network();
-        if self.shared.settings.variable("SVN_SSH").is_none() {
-            env.put("SVN_SSH", "ssh -q -o BatchMode=yes");
-        }
-        let call = Call::new("svn", env)
-            .args(["export", "--non-interactive", "--no-auth-cache", "--quiet"])
-            .args([
-                "--native-eol",
-                "LF",
-                "--ignore-externals",
-                "--ignore-keywords",
-            ])
-            .args(["--revision", rev, "--", target, place])
-            .dir(&self.dir);
+        let call = self
+            .call(&["export", "--quiet", "--native-eol", "LF"])
+            .args(["--ignore-externals", "--ignore-keywords"])
+            .args(["--revision", rev, "--", target, place]);
         let name = call.name();
         let answer = self.shared.run(call).await?;
         if answer.code == Some(0) {
