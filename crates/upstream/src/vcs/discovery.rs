@@ -118,22 +118,19 @@ impl Inner {
         if vcs == "git" {
             return self.git_repo(url, scope).refs().await.map(|_| ());
         }
-        super::remote::check_url(url)?;
-        if !scope.private {
-            super::remote::require_public_url(url).await?;
-        }
-        let (program, verb) = if vcs == "hg" {
-            ("hg", "identify")
-        } else {
-            ("svn", "info")
-        };
-        let mut call = Call::new(program, self.shared.network()).dir(&self.shared.root);
-        call = match vcs {
-            "svn" => call.args([verb, "--non-interactive", "--", url]),
+        let egress = self.shared.guarded(url, scope).await?;
+        let program = if vcs == "hg" { "hg" } else { "svn" };
+        let call = Call::new(program, self.shared.network()).dir(&self.shared.root);
+        let call = match vcs {
+            "svn" => call
+                .args(["info", "--non-interactive"])
+                .args(super::svn::proxy_settings(egress.as_ref())),
             _ => call
                 .args(super::hg::SETTINGS)
-                .args([verb, "--noninteractive", "--", url]),
+                .args(super::hg::proxy_settings(egress.as_ref()))
+                .args(["identify", "--noninteractive"]),
         };
+        let call = call.args(["--", url]);
         let name = call.name();
         let answer = self.shared.run(call).await?;
         if answer.code == Some(0) {

@@ -15,10 +15,11 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Mutex, RwLock};
 
 use super::Shared;
+use super::egress::Egress;
 use super::error::DirectError;
 use super::explain::{Failure, classify};
 use super::refs::all_hex;
-use super::remote::{Scope, check_url, require_public_url, split_userinfo};
+use super::remote::{Scope, split_userinfo};
 use super::repo::{FileData, Origin, RevInfo, Tags, TreeFile};
 use super::run::{Call, Environment, Running};
 
@@ -152,10 +153,7 @@ impl HgRepo {
         if self.shared.settings.offline {
             return Err(DirectError::unreachable(format!("{}: offline", self.url)));
         }
-        check_url(&self.url)?;
-        if !self.scope.private {
-            require_public_url(&self.url).await?;
-        }
+        let egress = self.shared.guarded(&self.url, &self.scope).await?;
         if !self.dir.join(".hg").is_dir() {
             tokio::fs::remove_dir_all(&self.dir).await.ok();
             tokio::fs::create_dir_all(&self.dir).await?;
@@ -167,6 +165,7 @@ impl HgRepo {
         let secrets: Vec<String> = pair.iter().map(|(_, secret)| secret.clone()).collect();
         let call = Call::new("hg", self.shared.network())
             .args(SETTINGS)
+            .args(proxy_settings(egress.as_ref()))
             .args(self.shared.hg_ssh(&self.url).await?)
             .args(["pull", "-f", "-q", "--noninteractive", "--", &self.url])
             .secrets(&secrets)
@@ -463,6 +462,20 @@ impl Shared {
             vec!["--config", "ui.ssh=ssh -o BatchMode=yes"]
         })
     }
+}
+
+/// Sends hg through our own way out.
+pub(crate) fn proxy_settings(egress: Option<&Egress>) -> Vec<String> {
+    let Some(egress) = egress else {
+        return Vec::new();
+    };
+    let settings = [
+        format!("host={}", egress.address),
+        "always=true".into(),
+        "no=".into(),
+    ];
+    let options = settings.iter().map(|s| format!("--config=http_proxy.{s}"));
+    options.collect()
 }
 
 /// A name as a string of the revision language; `None` for what is no name.

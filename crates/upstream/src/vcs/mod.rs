@@ -13,6 +13,7 @@ mod clones;
 mod coderepo;
 mod credentials;
 mod discovery;
+mod egress;
 mod error;
 mod explain;
 mod git;

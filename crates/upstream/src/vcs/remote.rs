@@ -11,6 +11,7 @@ use base64::Engine as _;
 use url::{Host, Url};
 
 use super::Shared;
+use super::egress::Egress;
 use super::error::DirectError;
 use super::mask::mask_url;
 use super::run::{Call, Environment};
@@ -323,8 +324,40 @@ fn bracketed(ip: &IpAddr) -> String {
     }
 }
 
-/// Refuses a repository host that a public name must not lead to (for hg and svn).
-pub(crate) async fn require_public_url(url: &str) -> Result<(), DirectError> {
+impl Shared {
+    /// For hg and svn: refuses hosts that a public name must not lead to, and gives the way out
+    /// for what they do on their own. A user's proxy stays: it looks names up elsewhere.
+    pub(crate) async fn guarded(
+        &self,
+        url: &str,
+        scope: &Scope,
+    ) -> Result<Option<Egress>, DirectError> {
+        check_url(url)?;
+        if scope.private {
+            return Ok(None);
+        }
+        require_public_url(url).await?;
+        let set = |name: &&str| self.settings.variable(name).is_some_and(|v| !v.is_empty());
+        if ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+            .iter()
+            .any(set)
+        {
+            return Ok(None);
+        }
+        if url.starts_with("http://") {
+            return Err(DirectError::refused(format!(
+                "{}: hg and svn fetch public modules over https only; if it is yours, declare it with --private",
+                mask_url(url)
+            )));
+        }
+        if url.starts_with("https://") {
+            return Ok(Some(Egress::start().await?));
+        }
+        Ok(None)
+    }
+}
+
+async fn require_public_url(url: &str) -> Result<(), DirectError> {
     let parsed = Url::parse(url)
         .map_err(|_| DirectError::refused(format!("bad repository URL {:?}", mask_url(url))))?;
     let port = parsed

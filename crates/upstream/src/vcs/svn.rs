@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Shared;
+use super::egress::Egress;
 use super::error::DirectError;
 use super::explain::{Failure, classify};
-use super::remote::{Scope, check_url, require_public_url, split_userinfo};
+use super::remote::{Scope, split_userinfo};
 use super::repo::{FileData, Origin, RevInfo, Tags, TreeFile};
 use super::run::Call;
 
@@ -63,13 +64,11 @@ impl SvnRepo {
         if self.shared.settings.offline {
             return Err(DirectError::unreachable(format!("{}: offline", self.url)));
         }
-        check_url(&self.url)?;
-        if !self.scope.private {
-            require_public_url(&self.url).await?;
-        }
+        let egress = self.shared.guarded(&self.url, &self.scope).await?;
         tokio::fs::create_dir_all(&self.dir).await?;
         let call = self
             .call(args)
+            .args(proxy_settings(egress.as_ref()))
             .args(["--", target])
             .stdout_max(self.shared.settings.limits.output_bytes);
         let name = call.name();
@@ -228,9 +227,11 @@ impl SvnRepo {
     }
 
     async fn export_to(&self, rev: &str, target: &str, place: &str) -> Result<(), DirectError> {
+        let egress = self.shared.guarded(&self.url, &self.scope).await?;
         let call = self
             .call(&["export", "--quiet", "--native-eol", "LF"])
             .args(["--ignore-externals", "--ignore-keywords"])
+            .args(proxy_settings(egress.as_ref()))
             .args(["--revision", rev, "--", target, place]);
         let name = call.name();
         let answer = self.shared.run(call).await?;
@@ -239,6 +240,22 @@ impl SvnRepo {
         }
         Err(self.explain(Failure::exit(&name, answer.code, &answer.stderr)))
     }
+}
+
+/// Sends svn through our own way out.
+pub(crate) fn proxy_settings(egress: Option<&Egress>) -> Vec<String> {
+    let Some(egress) = egress else {
+        return Vec::new();
+    };
+    let (host, port) = (egress.address.ip(), egress.address.port());
+    let settings = [
+        format!("http-proxy-host={host}"),
+        format!("http-proxy-port={port}"),
+    ];
+    settings
+        .iter()
+        .map(|s| format!("--config-option=servers:global:{s}"))
+        .collect()
 }
 
 /// svn's numbers for "no such path in this revision".
