@@ -180,6 +180,9 @@ impl Keep {
             self.inner.counters.check_failed.add();
             Refusal::lied(subject, &source, what)
         })?;
+        if matches!(request, Request::List(_)) {
+            self.look_for_moved_tags(module, &source);
+        }
         self.look_ahead(request, &body);
         let answer = Answer {
             body: body.clone(),

@@ -14,6 +14,7 @@ mod database;
 mod fetch;
 mod flight;
 mod intake;
+mod moved;
 mod proof;
 mod purge;
 mod refusal;

@@ -76,6 +76,8 @@ pub(crate) struct Inner {
     pub not_found: Cache<Request, Refusal>,
     pub small_flights: Flights<Result<(), Refusal>>,
     pub zip_flights: Flights<ZipStage>,
+    /// Modules whose tags were compared with the kept versions lately.
+    pub origins_seen: Cache<ModulePath, ()>,
     pub ahead: Ahead,
     pub databases: Databases,
     pub alarms: Alarms,
@@ -119,6 +121,10 @@ impl Keep {
             not_found,
             small_flights: Flights::default(),
             zip_flights: Flights::default(),
+            origins_seen: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(settings.fresh)
+                .build(),
             ahead,
             databases,
             alarms: Alarms::default(),

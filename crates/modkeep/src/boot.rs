@@ -4,7 +4,6 @@ use crate::config::{SumdbSetting, Typed};
 use crate::exit::Failed;
 use keep::{Database, Databases, Keep};
 use server::AccessFormat;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::{Arc, Once};
 use store::Store;
@@ -83,10 +82,9 @@ pub fn event_log(settings: &Typed) -> Result<(), Failed> {
         .map_err(|e| Failed::usage(format!("--log-level {:?}: {e}", settings.log_level)))?;
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_ansi(!plain)
+            .with_ansi(settings.log_color)
             .with_writer(std::io::stderr);
         match settings.log_format {
             AccessFormat::Text => log.with_target(false).init(),

@@ -26,6 +26,6 @@ pub use guard::is_public;
 pub use health::Status;
 pub use net::{Encoding, Net, NetError, NetSettings, Reach};
 pub use netrc::Netrc;
-pub use origin::Origin;
+pub use origin::{DIRECT, Origin};
 pub use proxies::{Entry, Place, ProxyList, ProxyListError, show};
 pub use sums::SumSource;

@@ -56,7 +56,7 @@ impl Origin {
         };
         let bytes = found.map_err(failure)?;
         Ok(Found {
-            source: SOURCE.into(),
+            source: DIRECT.into(),
             total: Some(bytes.len() as u64),
             body: Body::whole(bytes),
         })
@@ -76,15 +76,15 @@ impl Origin {
         let file = opened.map_err(disk)?;
         let total = file.metadata().await.map_err(disk)?.len();
         Ok(Found {
-            source: SOURCE.into(),
+            source: DIRECT.into(),
             total: Some(total),
             body: Body::file(file),
         })
     }
 }
 
-/// What provenance says of files from here.
-const SOURCE: &str = "direct";
+/// The source of files that come from version control.
+pub const DIRECT: &str = "direct";
 
 fn list(versions: &[String]) -> Bytes {
     let mut text = versions.join("\n");

@@ -1,10 +1,10 @@
 //! `modkeep explain`: likely root causes of a failing go command, from its text alone.
 
-use super::json_flag;
+use super::{colored, json_flag};
 use crate::exit::{BAD, Failed};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use doctor::{Env, Lang, cause, render};
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::process::ExitCode;
 
 /// More text than this is cut at its front: the failure is at the end.
@@ -33,31 +33,12 @@ pub fn command() -> Command {
                 .help("A go setting that was in force, such as GOPROXY=off"),
         )
         .arg(Arg::new("list").long("list").action(ArgAction::SetTrue).help("List every known cause"))
-        .arg(
-            Arg::new("lang")
-                .long("lang")
-                .value_name("en|zh")
-                .value_parser(["en", "zh"])
-                .help("Language [default: from the locale]"),
-        )
-        .arg(
-            Arg::new("color")
-                .long("color")
-                .value_name("WHEN")
-                .value_parser(["auto", "always", "never"])
-                .default_value("auto")
-                .help("Colours"),
-        )
         .arg(json_flag())
 }
 
 pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
     let lang = lang(args.get_one::<String>("lang").map(String::as_str));
-    let color = match args.get_one::<String>("color").map(String::as_str) {
-        Some("always") => true,
-        Some("never") => false,
-        _ => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-    };
+    let color = colored(args, &std::io::stdout());
     if args.get_flag("list") {
         return print(&render::list(lang, color));
     }

@@ -49,17 +49,23 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
     let queries = queries(args)?;
     let jobs = usize::from(*args.get_one::<u16>("jobs").unwrap_or(&16));
     let runtime = boot::runtime()?;
+    let bar = match args.get_flag("quiet") {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new(queries.len() as u64),
+    };
     let outcomes = match args.get_one::<String>("server") {
         Some(server) => {
             let server: Arc<str> = server.as_str().into();
-            runtime.block_on(all(queries, jobs, move |q| through(Arc::clone(&server), q)))
+            runtime.block_on(all(queries, jobs, bar, move |q| {
+                through(Arc::clone(&server), q)
+            }))
         }
         None => {
             let settings = settings(args)?;
             boot::event_log(&settings)?;
             runtime.block_on(async {
                 let keep = boot::keep(&settings)?;
-                Ok::<_, Failed>(all(queries, jobs, move |q| here(keep.clone(), q)).await)
+                Ok::<_, Failed>(all(queries, jobs, bar, move |q| here(keep.clone(), q)).await)
             })?
         }
     };
@@ -134,12 +140,12 @@ fn named_in(file: &Path) -> Result<Vec<Query>, Failed> {
 async fn all<F>(
     queries: Vec<Query>,
     jobs: usize,
+    bar: ProgressBar,
     one: impl Fn(Query) -> F + Send + Sync + 'static,
 ) -> Vec<Outcome>
 where
     F: Future<Output = Outcome> + Send + 'static,
 {
-    let bar = ProgressBar::new(queries.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}") {
         bar.set_style(style);
     }

@@ -10,6 +10,7 @@ pub mod serve;
 use crate::config::{ConfigFile, Typed, Values, add_flags, collect, find};
 use crate::exit::Failed;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::io::IsTerminal;
 
 /// The whole command line.
 pub fn command() -> Command {
@@ -19,12 +20,54 @@ pub fn command() -> Command {
         .after_help("The usual call:\n  modkeep serve\n  go env -w GOPROXY=http://127.0.0.1:8080")
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .args(everywhere())
         .subcommand(serve::command())
         .subcommand(fetch::command())
         .subcommand(purge::command())
         .subcommand(explain::command())
         .subcommand(config::command())
         .subcommands(meta::commands())
+}
+
+/// Flags that every command has.
+fn everywhere() -> [Arg; 4] {
+    [
+        Arg::new("quiet")
+            .short('q')
+            .long("quiet")
+            .global(true)
+            .action(ArgAction::SetTrue)
+            .conflicts_with("verbose")
+            .help("Only results and errors: no progress, no events"),
+        Arg::new("verbose")
+            .short('v')
+            .long("verbose")
+            .global(true)
+            .action(ArgAction::SetTrue)
+            .help("More events (as --log-level debug)"),
+        Arg::new("color")
+            .long("color")
+            .global(true)
+            .value_name("WHEN")
+            .value_parser(["auto", "always", "never"])
+            .default_value("auto")
+            .help("Colours; NO_COLOR turns them off too"),
+        Arg::new("lang")
+            .long("lang")
+            .global(true)
+            .value_name("en|zh")
+            .value_parser(["en", "zh"])
+            .help("Language of explanations [default: from the locale]"),
+    ]
+}
+
+/// Whether a stream gets colours.
+fn colored(args: &ArgMatches, stream: &impl IsTerminal) -> bool {
+    match args.get_one::<String>("color").map(String::as_str) {
+        Some("always") => true,
+        Some("never") => false,
+        _ => stream.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    }
 }
 
 /// The `--json` flag.
@@ -58,7 +101,14 @@ fn values(args: &ArgMatches) -> Result<Values, Failed> {
 
 /// All settings, typed.
 fn settings(args: &ArgMatches) -> Result<Typed, Failed> {
-    Typed::from_values(&values(args)?).map_err(|problems| Failed::usage(lines(&problems)))
+    let mut settings = Typed::from_values(&values(args)?).map_err(|p| Failed::usage(lines(&p)))?;
+    settings.log_color = colored(args, &std::io::stderr());
+    if args.get_flag("quiet") {
+        settings.log_level = "error".into();
+    } else if args.get_flag("verbose") {
+        settings.log_level = "debug".into();
+    }
+    Ok(settings)
 }
 
 fn lines(problems: &[crate::config::Problem]) -> String {

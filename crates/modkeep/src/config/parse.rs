@@ -48,6 +48,8 @@ pub struct Typed {
     pub access: AccessTarget,
     pub log_format: AccessFormat,
     pub log_level: String,
+    /// Whether the event log has colours.
+    pub log_color: bool,
 }
 
 /// What concerns version control.
@@ -135,6 +137,7 @@ impl Typed {
                 access,
                 log_format,
                 log_level,
+                log_color: false,
             }),
             _ => Err(r.problems),
         }
