@@ -111,6 +111,10 @@ impl Keep {
             .max_capacity(NOT_FOUND_MAX)
             .time_to_live(settings.not_found)
             .build();
+        let origins_seen = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_live(settings.fresh)
+            .build();
         let (ahead, jobs) = Ahead::new(settings.look_ahead && !settings.offline);
         let inner = Arc::new(Inner {
             settings,
@@ -121,10 +125,7 @@ impl Keep {
             not_found,
             small_flights: Flights::default(),
             zip_flights: Flights::default(),
-            origins_seen: Cache::builder()
-                .max_capacity(10_000)
-                .time_to_live(settings.fresh)
-                .build(),
+            origins_seen,
             ahead,
             databases,
             alarms: Alarms::default(),
