@@ -71,6 +71,7 @@ fn serve_hg(home: &Home) -> Server {
     let mut child = home
         .command(home.path(), "hg", &args)
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut line = String::new();
@@ -99,7 +100,12 @@ fn page(table: &mut Table, module: &str, vcs: &str, url: &str) {
 }
 
 fn direct(home: &Home, table: Table) -> Direct {
-    home.direct_of(|s| s.private = Patterns::parse("127.0.0.1").unwrap(), table)
+    let change = |settings: &mut upstream::vcs::DirectSettings| {
+        settings.private = Patterns::parse("127.0.0.1").unwrap();
+        // hg takes its time: one pull for all questions.
+        settings.limits.refs_fresh = std::time::Duration::from_secs(600);
+    };
+    home.direct_of(change, table)
 }
 
 fn hg_direct(home: &Home, server: &Server) -> Direct {
@@ -123,8 +129,15 @@ async fn mercurial_repositories_give_the_answers_of_go() {
     let mut seen = std::collections::HashSet::new();
     let is_hash = |query: &str| query.len() == 12 && query.chars().all(|c| c.is_ascii_hexdigit());
     cases.retain(|case| !is_hash(&case.query) || seen.insert(case.path.clone()));
+    // The refusals of /v2 are all of one kind.
+    let mut kinds = std::collections::HashMap::<String, usize>::new();
+    cases.retain(|case| {
+        let count = kinds.entry(case.path.clone()).or_default();
+        *count += 1;
+        !case.path.ends_with("/v2") || *count <= 4
+    });
     let (good, refused) = assert_same(&hg_direct(&home, &server), &home, &cases).await;
-    assert!(good >= 45 && refused >= 25, "{good} and {refused} cases");
+    assert!(good >= 45 && refused >= 12, "{good} and {refused} cases");
 }
 
 #[tokio::test]

@@ -77,6 +77,8 @@ struct Pulled {
     tags: Arc<Vec<String>>,
     branches: Arc<Vec<String>>,
     repo_sum: String,
+    /// What revisions named, as long as this state counts.
+    known: Arc<StdMutex<HashMap<String, RevInfo>>>,
 }
 
 impl HgRepo {
@@ -112,7 +114,7 @@ impl HgRepo {
     }
 
     fn files(&self) -> MutexGuard<'_, Memo> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.files)
     }
 
     fn local(&self) -> Call {
@@ -144,6 +146,7 @@ impl HgRepo {
             tags: Arc::new(self.names("tags", &["-q"]).await?),
             branches: Arc::new(self.names("branches", &["-c", "-q"]).await?),
             repo_sum: self.repo_sum().await?,
+            known: Arc::default(),
         };
         *guard = Some(pulled.clone());
         Ok(pulled)
@@ -279,6 +282,15 @@ impl HgRepo {
     /// What a tag, branch, bookmark or hash names.
     pub(crate) async fn stat(&self, rev: &str) -> Result<RevInfo, DirectError> {
         let pulled = self.pulled().await?;
+        if let Some(info) = locked(&pulled.known).get(rev) {
+            return Ok(info.clone());
+        }
+        let info = self.look_up(rev, &pulled).await?;
+        locked(&pulled.known).insert(rev.to_owned(), info.clone());
+        Ok(info)
+    }
+
+    async fn look_up(&self, rev: &str, pulled: &Pulled) -> Result<RevInfo, DirectError> {
         let unknown = || DirectError::not_found(format!("unknown revision {rev}"));
         let literal = quoted(rev).ok_or_else(unknown)?;
         let call = self
@@ -436,6 +448,10 @@ impl HgRepo {
         }
         self.shared.runner.start(call.args(["--", "-"]))
     }
+}
+
+fn locked<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// hg archives need a top directory.
