@@ -159,6 +159,8 @@ fn machine(date: &str) -> String {
         .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok())
         .map_or(0, |kib| kib.div_ceil(1 << 20));
     let kernel = file("/proc/sys/kernel/osrelease");
+    // The series says enough; the rest is the machine's owner's business.
+    let kernel = kernel.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
     let commit =
         sh::output(sh::command("git").args(["rev-parse", "--short", "HEAD"])).unwrap_or_default();
     format!(
