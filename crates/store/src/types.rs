@@ -172,7 +172,7 @@ pub struct NewFile {
     pub proof: Proof,
 }
 
-/// What became of a file given to [`Store::keep`].
+/// What became of a file given to [`Store::keep`](crate::Store::keep).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepOutcome {
     /// It is kept now.

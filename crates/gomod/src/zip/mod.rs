@@ -3,7 +3,7 @@
 //! Source of the rules: golang.org/ref/mod#zip-files and golang.org/x/mod/zip. Error texts use the
 //! go command's own words, because people search for them.
 //!
-//! The container format is read by [`directory`], not by a library: what counts here is exactly
+//! The container format is read by `directory`, not by a library: what counts here is exactly
 //! what the go command's reader sees (repeated names, directory entries and all), and a reader that
 //! smooths such things over would hide them from the checks. In two points it is stricter than the
 //! go command, because no writer makes such zips: entries that share bytes let a small file cost
