@@ -87,7 +87,7 @@ fn check(args: &ArgMatches) -> Result<ExitCode, Failed> {
         .and_then(|v| Typed::from_values(&v).map_err(|p| Failed::usage(super::lines(&p))));
     let failed = checked.err();
     if args.get_flag("json") {
-        let problem = failed.as_ref().map(|f| format!("{f:?}"));
+        let problem = failed.as_ref().map(ToString::to_string);
         println!(
             "{}",
             json!({ "schema": "modkeep.config-check/1", "good": failed.is_none(), "problem": problem })

@@ -5,7 +5,7 @@ use crate::boot;
 use crate::config::{AccessTarget, Typed};
 use crate::exit::Failed;
 use clap::{ArgMatches, Command};
-use server::{AccessLog, Server};
+use server::{AccessLog, Server, StartError};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
@@ -44,7 +44,10 @@ async fn serve(settings: Typed) -> Result<ExitCode, Failed> {
     let log = access_log(&settings)?;
     let server = Server::bind(settings.server.clone(), keep, log)
         .await
-        .map_err(Failed::unknown)?;
+        .map_err(|e| match e {
+            StartError::Tls(_) => Failed::usage(e),
+            StartError::Listen { .. } => Failed::unknown(e),
+        })?;
     announce(&server)?;
     server
         .run(async move {

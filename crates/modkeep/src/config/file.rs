@@ -118,7 +118,8 @@ impl ConfigFile {
                     .map(|s| (distance(&entry.key, s.name), s.name))
                     .min();
                 let hint = match near {
-                    Some((d, name)) if d <= 3 => format!("; did you mean {name}?"),
+                    // A third of the letters may be wrong: beyond, it is another word.
+                    Some((d, name)) if d * 3 <= name.len() => format!("; did you mean {name}?"),
                     _ => "; see modkeep config show for all settings".into(),
                 };
                 self.problem(

@@ -66,7 +66,16 @@ impl Values {
 
     /// Whether a switch is on.
     pub fn on(&self, name: &str) -> bool {
-        matches!(self.one(name), "true" | "1" | "on" | "yes")
+        switch(self.one(name)).unwrap_or_default()
+    }
+}
+
+/// What a switch's text means; an empty one is off.
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" | "on" | "yes" => Some(true),
+        "false" | "0" | "off" | "no" | "" => Some(false),
+        _ => None,
     }
 }
 

@@ -1,12 +1,13 @@
 //! Text becomes typed settings here, once; all mistakes are reported together.
 
 use super::sumdb::{self, SumdbSetting};
-use super::{Origin, Values, env_name};
+use super::{Origin, SETTINGS, Shape, Values, env_name, switch};
 use gomod::govcs::GoVcs;
 use gomod::pattern::Patterns;
 use server::{AccessFormat, Address};
 use std::path::PathBuf;
 use std::time::Duration;
+use tracing_subscriber::EnvFilter;
 use upstream::vcs::Credentials;
 use upstream::{NetSettings, Patience, ProxyList};
 
@@ -110,9 +111,10 @@ impl Typed {
             "-" => AccessTarget::Stderr,
             file => AccessTarget::File(file.into()),
         };
-        let log_level = values.one("log-level").to_owned();
+        let log_level = r.parse("log-level", log_level);
+        r.switches();
         let read = (
-            upstream, vcs, sumdb, no_sumdb, keep, server, log_format, data,
+            upstream, vcs, sumdb, no_sumdb, keep, server, log_format, log_level, data,
         );
         match read {
             (
@@ -123,6 +125,7 @@ impl Typed {
                 Some(keep),
                 Some(server),
                 Some(log_format),
+                Some(log_level),
                 Some(data),
             ) if r.problems.is_empty() => Ok(Self {
                 data,
@@ -242,6 +245,17 @@ impl Reader<'_> {
         }
     }
 
+    /// A switch that is neither on nor off must not count as off: it may be the one that keeps
+    /// names at home.
+    fn switches(&mut self) {
+        for setting in SETTINGS.iter().filter(|s| s.shape == Shape::Switch) {
+            self.parse(setting.name, |text| {
+                let on = switch(text);
+                on.ok_or_else(|| format!("{text:?} is neither true nor false"))
+            });
+        }
+    }
+
     fn time(&mut self, name: &'static str) -> Duration {
         self.parse(name, duration).unwrap_or_default()
     }
@@ -334,6 +348,14 @@ fn size(text: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+/// Checked here, where its place is known; the log reads it again when it starts.
+fn log_level(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(e) => Err(format!("{text:?}: {e}")),
+    }
 }
 
 fn default_data() -> Option<PathBuf> {

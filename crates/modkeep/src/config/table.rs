@@ -72,6 +72,13 @@ const fn many(setting: Setting) -> Setting {
     }
 }
 
+const fn secret(setting: Setting) -> Setting {
+    Setting {
+        secret: true,
+        ..setting
+    }
+}
+
 const fn switch(name: &'static str, help: &'static str) -> Setting {
     Setting {
         name,
@@ -146,7 +153,12 @@ pub const SETTINGS: &[Setting] = &[
         "available",
         "While no checksum database answers: serve marked unverified and check later, or refuse",
     ),
-    one("alarm-webhook", "URL", "", "Alarms are posted here as JSON"),
+    secret(one(
+        "alarm-webhook",
+        "URL",
+        "",
+        "Alarms are posted here as JSON",
+    )),
     switch("offline", "Dial nobody; serve what is kept"),
     one(
         "look-ahead",
