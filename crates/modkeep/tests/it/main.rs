@@ -5,13 +5,21 @@
 //! modkeep: what is shown is shown by answers, logs, metrics, exit statuses, and by what the
 //! upstream was asked.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
 
+mod cli;
 mod common;
+mod durability;
 mod e2e;
 mod freshness;
 mod hostile;
 mod lookahead;
 mod misses;
+mod operating;
 mod protocol;
 mod upstreams;
