@@ -12,6 +12,7 @@ mod id;
 mod listen;
 mod metrics;
 mod own;
+mod pace;
 mod range;
 mod route;
 mod stall;
@@ -32,6 +33,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use keep::Keep;
 use listen::{Listener, Stream};
 use metrics::Metrics;
+use pace::Pace;
 use route::Router;
 use stall::Stall;
 use std::future::Future;
@@ -263,14 +265,29 @@ impl Acceptor {
             .keep_alive_interval(Duration::from_secs(30));
         let router = Arc::clone(&self.router);
         let open = router.opened();
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let (router, peer) = (Arc::clone(&router), peer.clone());
-            async move { Ok::<_, std::convert::Infallible>(router.answer(request, &peer).await) }
-        });
+        let pace = Pace::new();
+        let service = {
+            let pace = Arc::clone(&pace);
+            service_fn(move |request: hyper::Request<Incoming>| {
+                let (router, peer) = (Arc::clone(&router), peer.clone());
+                let asked = pace.asked(request.version());
+                async move {
+                    let response = router.answer(request, &peer).await;
+                    Ok::<_, std::convert::Infallible>(response.map(|body| asked.watch(body)))
+                }
+            })
+        };
         let io = TokioIo::new(Stall::new(stream, self.settings.stall_timeout));
         let connection = builder.serve_connection(io, service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "connection ended badly");
+        tokio::select! {
+            ended = watcher.watch(connection) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended badly");
+                }
+            }
+            () = pace.lost(self.settings.stall_timeout) => {
+                tracing::debug!("cut a connection whose client does not keep pace");
+            }
         }
         drop(open);
     }
