@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use testkit::{Behaviour, Fault, Module, Tree, Upstream};
 
-use crate::common::{Answer, Connection, Ended, Launch, Server, command, eventually, run_in};
+use crate::common::{
+    Answer, Connection, Ended, Follow, Launch, Server, command, eventually, run_in,
+};
 
 /// Longer than what fits into a catalog row.
 const BLOB: usize = 600 << 10;
@@ -78,7 +80,7 @@ mod kills {
     use super::*;
 
     /// More files than two hundred short lives can ask for.
-    const MODULES: usize = 6000;
+    const MODULES: usize = 12_000;
     const KILLS: usize = 200;
 
     struct World {
@@ -124,7 +126,10 @@ mod kills {
         /// Asks for what nobody asked for before, until the server is gone.
         fn stream_of_misses(&self, server: std::net::SocketAddr, over: &AtomicBool) {
             while !over.load(Ordering::Relaxed) {
-                let path = &self.paths[self.next.fetch_add(1, Ordering::Relaxed)];
+                let next = self.next.fetch_add(1, Ordering::Relaxed);
+                let Some(path) = self.paths.get(next) else {
+                    return;
+                };
                 self.asked.lock().unwrap().push(path.clone());
                 match ask(server, path) {
                     Some(answer) if answer.status == 200 && answer.whole => {
@@ -476,7 +481,7 @@ fn damage_inside_a_kept_zip_is_never_served_as_whole_and_is_fetched_again() {
     assert_eq!(upstream.hits(ZIP), 2);
     server.get(ZIP).is(&want);
     assert_eq!(upstream.hits(ZIP), 2);
-    assert_eq!(server.metric("modkeep_damaged_files_total"), 1);
+    assert_eq!(server.metric("modkeep_damaged_total"), 1);
     eventually("the log says so", || {
         let log = server.stderr();
         log.contains("damaged") && log.contains("example.com/m") && log.contains("repaired")
@@ -544,15 +549,20 @@ fn a_range_of_a_damaged_zip_is_right_or_refused() {
     server.get(ZIP).is(&want);
     upstream.set(Behaviour::new().fault(Fault::Close));
     flip(&the_blob(server.data()), 300_000);
+    // The damage may show before the head of the answer is out: then there is none.
     let range = |from: usize, to: usize| {
-        server.get_with(ZIP, &[("Range", &format!("bytes={from}-{}", to - 1))])
+        let mut connection = Connection::open(server.address());
+        let header = format!("bytes={from}-{}", to - 1);
+        connection.send("GET", ZIP, &[("Range", &header)], b"");
+        connection.try_head(false).ok().map(Follow::finish)
     };
-    let sound = range(0, 1000);
+    let sound = range(0, 1000).expect("an answer");
     assert_eq!(sound.status, 206);
     assert_eq!(sound.body, want[..1000]);
-    let bad = range(299_990, 300_010);
-    assert!(bad.status != 206 || !bad.whole || bad.body == want[299_990..300_010]);
-    assert!(bad.status != 206 || want[299_990..].starts_with(&bad.body));
+    if let Some(bad) = range(299_990, 300_010) {
+        assert!(bad.status != 206 || !bad.whole || bad.body == want[299_990..300_010]);
+        assert!(bad.status != 206 || want[299_990..].starts_with(&bad.body));
+    }
 }
 
 #[test]
@@ -566,13 +576,18 @@ fn damage_inside_the_catalog_is_noticed_and_fetched_again() {
     server.get(MOD).is(tree.get(MOD).unwrap());
     let ended = server.stop();
     let catalog = ended.data.join("catalog.db");
+    // Into the database itself: a damaged journal would only lose its last commits.
+    let db = rusqlite::Connection::open(&catalog).unwrap();
+    db.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))
+        .unwrap();
+    drop(db);
     let bytes = std::fs::read(&catalog).unwrap();
     let at = bytes.windows(12).position(|w| w == b"UNMISTAKABLE");
     flip(&catalog, at.expect("the catalog holds the text") as u64);
     let server = Launch::again(&ended).upstream(&upstream.url()).start();
     server.get(MOD).is(tree.get(MOD).unwrap());
     assert_eq!(upstream.hits(MOD), 2);
-    assert_eq!(server.metric("modkeep_damaged_files_total"), 1);
+    assert_eq!(server.metric("modkeep_damaged_total"), 1);
 }
 
 #[test]
@@ -599,7 +614,7 @@ fn a_full_store_starts_as_fast_as_an_empty_one() {
                     content: store::Content::Small(body.into_bytes().into()),
                     h1: None,
                     source: "test".into(),
-                    note: None,
+                    inner: None,
                     proof: store::Proof::NotAsked,
                 };
                 store.keep(file).await.unwrap();
