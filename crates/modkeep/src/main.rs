@@ -4,6 +4,8 @@ mod boot;
 mod cli;
 mod config;
 mod exit;
+mod goenv;
+mod run;
 
 use std::process::ExitCode;
 
@@ -14,6 +16,7 @@ fn main() -> ExitCode {
         Some(("fetch", args)) => cli::fetch::run(args),
         Some(("purge", args)) => cli::purge::run(args),
         Some(("explain", args)) => cli::explain::run(args),
+        Some(("run", args)) => cli::run::run(args),
         Some(("config", args)) => cli::config::run(args),
         Some(("completions", args)) => cli::meta::completions(args),
         Some(("man", _)) => cli::meta::man(),

@@ -99,7 +99,7 @@ fn read(what: Option<&str>) -> Result<String, Failed> {
 }
 
 /// The language asked for, else the locale's.
-fn lang(asked: Option<&str>) -> Lang {
+pub(super) fn lang(asked: Option<&str>) -> Lang {
     let locale = || {
         ["LC_ALL", "LC_MESSAGES", "LANG"]
             .iter()

@@ -5,6 +5,7 @@ pub mod explain;
 pub mod fetch;
 pub mod meta;
 pub mod purge;
+pub mod run;
 pub mod serve;
 
 use crate::config::{ConfigFile, Typed, Values, add_flags, collect, find};
@@ -25,6 +26,7 @@ pub fn command() -> Command {
         .subcommand(fetch::command())
         .subcommand(purge::command())
         .subcommand(explain::command())
+        .subcommand(run::command())
         .subcommand(config::command())
         .subcommands(meta::commands())
 }

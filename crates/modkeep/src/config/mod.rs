@@ -6,8 +6,8 @@ mod sumdb;
 mod table;
 
 pub use file::{ConfigFile, find};
-pub use parse::{AccessTarget, Problem, Typed};
-pub use sumdb::SumdbSetting;
+pub use parse::{AccessTarget, Problem, Typed, default_data};
+pub use sumdb::{SumdbSetting, parse as parse_sumdb};
 pub use table::{SETTINGS, Setting, Shape, env_name};
 
 use clap::parser::ValueSource;
@@ -51,6 +51,21 @@ pub struct Value {
 pub struct Values(pub BTreeMap<&'static str, Value>);
 
 impl Values {
+    /// The built-in defaults with these put over them: for commands that work without settings,
+    /// whatever the environment and files hold for a server.
+    pub fn with(given: &[(&'static str, String)]) -> Self {
+        let defaults = SETTINGS.iter().map(|setting| {
+            let given = given.iter().filter(|(name, _)| *name == setting.name);
+            let given: Vec<String> = given.map(|(_, text)| text.clone()).collect();
+            let default =
+                || Vec::from_iter((!setting.default.is_empty()).then(|| setting.default.into()));
+            let texts = if given.is_empty() { default() } else { given };
+            let origin = Origin::Default;
+            (setting.name, Value { texts, origin })
+        });
+        Self(defaults.collect())
+    }
+
     /// The single value of a setting; empty when it has none.
     pub fn one(&self, name: &str) -> &str {
         self.0

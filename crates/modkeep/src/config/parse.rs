@@ -358,7 +358,8 @@ fn log_level(text: &str) -> Result<String, String> {
     }
 }
 
-fn default_data() -> Option<PathBuf> {
+/// Where the user's own data lies, by the XDG rules.
+pub fn default_data() -> Option<PathBuf> {
     let base = std::env::var_os("XDG_DATA_HOME")
         .filter(|v| !v.is_empty())
         .map(PathBuf::from);

@@ -1,6 +1,4 @@
 //! The real go command downloads through modkeep, in any order, then again with the upstream gone.
-//!
-//! The go binary is `$MODKEEP_TEST_GO`, else the one that `cargo xtask` put below `target/tools`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,21 +7,7 @@ use std::process::Command;
 use testkit::{Upstream, tree};
 
 use crate::common::{Launch, Server};
-
-fn go_binary() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("MODKEEP_TEST_GO").filter(|v| !v.is_empty()) {
-        return Some(named.into());
-    }
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools");
-    let mut found: Vec<_> = std::fs::read_dir(tools)
-        .ok()?
-        .flatten()
-        .map(|entry| entry.path().join("go/bin/go"))
-        .filter(|go| go.is_file())
-        .collect();
-    found.sort();
-    found.pop()
-}
+use crate::golang::go_binary;
 
 /// The go command without the machine's own settings; `None`, said aloud, when there is none.
 struct Go {
