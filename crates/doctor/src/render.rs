@@ -91,6 +91,20 @@ pub fn report(report: &Report, lang: Lang, color: bool) -> String {
     screen.out
 }
 
+/// One finding at length.
+pub fn finding(finding: &Finding, lang: Lang, color: bool) -> String {
+    let mut screen = Screen::new(lang, color);
+    screen.finding(finding, None);
+    screen.out
+}
+
+/// Findings by name, with what would prove each.
+pub fn named(findings: &[Finding], lang: Lang, color: bool) -> String {
+    let mut screen = Screen::new(lang, color);
+    screen.others(findings.iter());
+    screen.out
+}
+
 /// Every known cause with its title, by family.
 pub fn list(lang: Lang, color: bool) -> String {
     let mut screen = Screen::new(lang, color);
@@ -190,7 +204,7 @@ impl Screen {
         let _ = writeln!(
             self.out,
             "{title}\n{likely}: {} ({percent} %)",
-            named(finding)
+            full_name(finding)
         );
         self.head(self.words.evidence);
         for line in &finding.evidence {
@@ -214,7 +228,7 @@ impl Screen {
             }
             let title = &finding.cause.prose(self.lang).title;
             let percent = (finding.confidence * 100.0).round();
-            let _ = writeln!(self.out, "  {} ({percent} %): {title}", named(finding));
+            let _ = writeln!(self.out, "  {} ({percent} %): {title}", full_name(finding));
             if finding.confidence >= CONFIDENCE_SHORT
                 && let Some(command) = finding.prove()
             {
@@ -251,7 +265,7 @@ impl Screen {
     }
 }
 
-fn named(finding: &Finding) -> String {
+fn full_name(finding: &Finding) -> String {
     match &finding.variant {
         Some(variant) => format!("{}:{variant}", finding.cause.label),
         None => finding.cause.label.clone(),

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Some(("purge", args)) => cli::purge::run(args),
         Some(("explain", args)) => cli::explain::run(args),
         Some(("run", args)) => cli::run::run(args),
+        Some(("doctor", args)) => cli::doctor::run(args),
         Some(("config", args)) => cli::config::run(args),
         Some(("completions", args)) => cli::meta::completions(args),
         Some(("man", _)) => cli::meta::man(),

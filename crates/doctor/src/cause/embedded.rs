@@ -30,6 +30,7 @@ pub const SOURCES: &[&str] = &[
     include_str!("../../data/causes/go_env_precedence.toml"),
     include_str!("../../data/causes/go_env_unknown_variable.toml"),
     include_str!("../../data/causes/go_install_replace_refused.toml"),
+    include_str!("../../data/causes/go_missing.toml"),
     include_str!("../../data/causes/go_mod_parse_error.toml"),
     include_str!("../../data/causes/go_version_too_old.toml"),
     include_str!("../../data/causes/go_work_mismatch.toml"),

@@ -113,7 +113,7 @@ pub(super) fn lang(asked: Option<&str>) -> Lang {
     }
 }
 
-fn print(text: &str) -> Result<ExitCode, Failed> {
+pub(super) fn print(text: &str) -> Result<ExitCode, Failed> {
     match std::io::stdout().write_all(text.as_bytes()) {
         // `modkeep explain | head` is no failure.
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failed::unknown(e)),

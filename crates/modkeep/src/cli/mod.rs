@@ -1,6 +1,7 @@
 //! The command line, one file for each verb.
 
 pub mod config;
+pub mod doctor;
 pub mod explain;
 pub mod fetch;
 pub mod meta;
@@ -27,6 +28,7 @@ pub fn command() -> Command {
         .subcommand(purge::command())
         .subcommand(explain::command())
         .subcommand(run::command())
+        .subcommand(doctor::command())
         .subcommand(config::command())
         .subcommands(meta::commands())
 }

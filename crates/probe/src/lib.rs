@@ -1,0 +1,134 @@
+//! Gathers the facts that `doctor` judges: this machine, this project, the network.
+//!
+//! The law of this crate: it looks and never touches. No file is written, no setting changed, no
+//! go command is let onto the network, and no secret gets into the facts. Everything has a bound,
+//! and all parts run side by side within one time budget: what is not ready in time is left
+//! unknown, which is never bad.
+
+pub mod local;
+pub mod net;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use doctor::facts::{Asked, Facts, Group, LocalFacts, ProjectFacts, SCHEMA};
+use tokio::task::JoinSet;
+
+use local::Settings;
+
+/// What to gather.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The project's directory, or any below it.
+    pub dir: PathBuf,
+    /// The module that the user asks about.
+    pub asked: Option<Asked>,
+    /// Which groups; empty means all.
+    pub groups: Vec<Group>,
+    /// Time for everything together.
+    pub budget: Duration,
+}
+
+/// What a live view is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A part has begun.
+    Began(&'static str),
+    /// A part is done.
+    Done(&'static str),
+}
+
+/// Told of progress, from any thread.
+pub type Watcher = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// Gathers facts. Returns when all parts are done or the budget is spent.
+///
+/// Must be called in a tokio runtime with time and I/O. A part that the operating system does not
+/// let go (a hanging network file system) goes on in the background: end the runtime with
+/// `shutdown_background`.
+pub async fn gather(request: &Request, watcher: &Watcher) -> Facts {
+    let began = Instant::now();
+    let settings = Arc::new(Settings::read());
+    let facts = Arc::new(Mutex::new(start(request, &settings)));
+    let mut parts = JoinSet::new();
+    for part in local::parts(request) {
+        let (settings, facts) = (Arc::clone(&settings), Arc::clone(&facts));
+        let (request, watcher) = (request.clone(), Arc::clone(watcher));
+        parts.spawn(async move {
+            run(
+                part.name(),
+                &facts,
+                &watcher,
+                part.look(&request, &settings),
+            )
+            .await;
+        });
+    }
+    if wants(request, Group::Net) {
+        let targets = net::Targets::new(&settings, request.asked.as_ref());
+        let budget = request.budget;
+        let (facts, watcher) = (Arc::clone(&facts), Arc::clone(watcher));
+        parts.spawn(async move {
+            let look = async {
+                let found = net::gather(&targets, budget).await;
+                Box::new(move |facts: &mut Facts| facts.net = Some(found)) as Found
+            };
+            run("net", &facts, &watcher, look).await;
+        });
+    }
+    let left = request.budget.saturating_sub(began.elapsed());
+    let all = async { while parts.join_next().await.is_some() {} };
+    let _late = tokio::time::timeout(left, all).await;
+    parts.abort_all();
+    let gathered = facts
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    gathered.clone()
+}
+
+/// Puts what a part found into the facts.
+pub(crate) type Found = Box<dyn FnOnce(&mut Facts) + Send>;
+
+async fn run(
+    name: &'static str,
+    facts: &Mutex<Facts>,
+    watcher: &Watcher,
+    look: impl Future<Output = Found>,
+) {
+    watcher(Progress::Began(name));
+    let began = Instant::now();
+    let found = look.await;
+    let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    {
+        let mut facts = facts
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        found(&mut facts);
+        facts.took_ms.insert(name.to_owned(), took);
+    }
+    watcher(Progress::Done(name));
+}
+
+/// The facts that are there at once.
+fn start(request: &Request, settings: &Settings) -> Facts {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Facts {
+        schema: SCHEMA.into(),
+        taken_at: now.ok().map(|now| now.as_secs()),
+        asked: request.asked.clone(),
+        groups: request.groups.clone(),
+        // Rules of every group ask for settings.
+        env: Some(settings.masked()),
+        local: wants(request, Group::Local).then(LocalFacts::default),
+        project: wants(request, Group::Project).then(|| ProjectFacts {
+            dir: request.dir.display().to_string(),
+            ..ProjectFacts::default()
+        }),
+        ..Facts::default()
+    }
+}
+
+fn wants(request: &Request, group: Group) -> bool {
+    request.groups.is_empty() || request.groups.contains(&group)
+}
