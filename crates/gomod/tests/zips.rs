@@ -110,22 +110,36 @@ fn checked(version: &ModuleVersion, zip: &[u8]) -> Result<Checked, ZipError> {
     let whole = verify(Cursor::new(zip), size, version);
     let parallel = verify_parallel(|| Ok(Cursor::new(zip)), size, version, 3);
     let streamed = streamed(version, zip, 1 + zip.len() / 7);
+    let partly = [3, 6, 8].map(|n| partly_streamed(version, zip, zip.len() * n / 9));
     match &whole {
         Ok(whole) => {
             assert_eq!(whole, &parallel.unwrap());
             assert_eq!(whole, &streamed.unwrap());
+            for partly in partly {
+                assert_eq!(whole, &partly.unwrap());
+            }
             assert_eq!(whole.h1, hash_zip(Cursor::new(zip)).unwrap());
             check(Cursor::new(zip), size, version).unwrap();
         }
-        Err(_) => assert!(parallel.is_err() && streamed.is_err()),
+        Err(_) => {
+            assert!(parallel.is_err() && streamed.is_err());
+            assert!(partly.iter().all(Result::is_err));
+        }
     }
     whole
+}
+
+/// As a hasher that the last byte overtook.
+fn partly_streamed(version: &ModuleVersion, zip: &[u8], seen: usize) -> Result<Checked, ZipError> {
+    let mut hasher = StreamHasher::default();
+    hasher.push(&zip[..seen]);
+    hasher.finish(|| Ok(Cursor::new(zip)), zip.len() as u64, version, 2)
 }
 
 fn streamed(version: &ModuleVersion, zip: &[u8], portion: usize) -> Result<Checked, ZipError> {
     let mut hasher = StreamHasher::default();
     zip.chunks(portion).for_each(|chunk| hasher.push(chunk));
-    hasher.finish(Cursor::new(zip), zip.len() as u64, version)
+    hasher.finish(|| Ok(Cursor::new(zip)), zip.len() as u64, version, 2)
 }
 
 /// The form of golang/mod's own test reports.

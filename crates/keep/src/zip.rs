@@ -245,8 +245,7 @@ impl Keep {
             .await
             .map_err(|_| Refusal::new(Blame::Ours, format!("{subject}: the fetch was lost")))?;
         let (writer, spool) = made.map_err(|e| Refusal::from_store(subject, &e))?;
-        let intake =
-            Intake::new(writer).map_err(|e| Refusal::from_store(subject, &StoreError::Disk(e)))?;
+        let intake = Intake::new(writer);
         publisher.publish(ZipStage::Arriving(spool));
         Ok(intake)
     }

@@ -8,8 +8,9 @@ use crate::disk::Disk;
 use crate::sums::Summer;
 use crate::{Content, INLINE_MAX};
 use bytes::Bytes;
+use rustix::io::ReadWriteFlags;
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -108,12 +109,15 @@ impl SpoolReader {
             Stage::Whole | Stage::Growing => {}
         }
         let want = (seen.released - at).min(READ) as usize;
+        let mut buffer = vec![0; want];
         let file = Arc::clone(&self.spool.file);
-        let read = tokio::task::spawn_blocking(move || {
-            let mut buffer = vec![0; want];
-            file.read_exact_at(&mut buffer, at).map(|()| buffer)
-        });
-        let buffer = read.await.map_err(|_| SpoolError::Cut)??;
+        // What was just written is still in the system's memory, unless the reader is far behind.
+        if read_cached(&file, &mut buffer, at) != want {
+            let read = tokio::task::spawn_blocking(move || {
+                file.read_exact_at(&mut buffer, at).map(|()| buffer)
+            });
+            buffer = read.await.map_err(|_| SpoolError::Cut)??;
+        }
         self.at += buffer.len() as u64;
         Ok(Some(buffer.into()))
     }
@@ -206,9 +210,10 @@ impl SpoolWriter {
         self.file.read_exact_at(buffer, at)
     }
 
-    /// A second handle on the file, for the checks.
-    pub fn reopen(&self) -> io::Result<File> {
-        File::open(&self.path)
+    /// Opens the file for reading, as often as wanted.
+    pub fn opener(&self) -> impl Fn() -> io::Result<File> + Send + Sync + use<> {
+        let path = self.path.clone();
+        move || File::open(&path)
     }
 
     /// What was written, to be kept: small content is read back and becomes durable with its row,
@@ -247,6 +252,12 @@ impl SpoolWriter {
             stage: Stage::Whole,
         });
     }
+}
+
+/// Reads without waiting for the disk; the number of bytes that were to be had so.
+fn read_cached(file: &File, buffer: &mut [u8], at: u64) -> usize {
+    let mut slices = [IoSliceMut::new(buffer)];
+    rustix::io::preadv2(file, &mut slices, at, ReadWriteFlags::NOWAIT).unwrap_or(0)
 }
 
 fn spoilt() -> io::Error {

@@ -2,22 +2,20 @@
 //!
 //! The order of files in the stream, and what their local headers claim, is believed only as far as
 //! the directory at the end confirms it entry by entry. Anything the parser cannot follow makes it
-//! give up, and the finished zip is hashed from the directory instead: slower, never wrong.
+//! give up, and entries that nothing confirms are hashed from the file instead: later, never wrong.
 
-use super::check::read_directory;
 use super::directory::{
     DESCRIPTOR_SIGNATURE, DIRECTORY_SIGNATURE, END_SIGNATURE, ENTRIES_MAX, Entry, Fields,
     HAS_DESCRIPTOR, LOCAL_SIGNATURE, NAMES_BYTES_MAX,
 };
-use super::source::Source;
 use super::unpack::{DEFLATED, STORED, descriptor_crc};
-use super::verify::{Checked, summarize, verify};
+use super::verify::{Checked, verify_rest};
 use super::{MAX_ZIP_FILE, ZipError};
 use crate::version::ModuleVersion;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek};
 
 /// The fixed part of a local header.
 const HEADER: usize = 30;
@@ -36,6 +34,8 @@ struct Seen {
     crc: u32,
     packed: u64,
     size: u64,
+    /// Where its packed data ends.
+    end: u64,
     sha256: [u8; 32],
 }
 
@@ -50,6 +50,7 @@ impl Seen {
             && self.crc == entry.crc
             && self.packed == entry.packed
             && self.size == entry.size
+            && self.end <= entry.limit
     }
 }
 
@@ -74,8 +75,9 @@ impl Current {
         self.sum.update(plain);
     }
 
-    fn seen(self) -> Seen {
+    fn seen(self, end: u64) -> Seen {
         Seen {
+            end,
             name: self.name,
             flags: self.flags,
             method: self.method,
@@ -91,8 +93,8 @@ enum State {
     /// At a local header, or at the directory.
     Header,
     Data(Box<Current>),
-    /// Behind the data of an entry whose sizes follow it; with the CRC of its content.
-    Descriptor(u32),
+    /// Behind the data of an entry whose sizes follow it; with the CRC of its content and its place.
+    Descriptor(u32, u64),
     /// At the directory: the rest is read from the file.
     Directory,
     GaveUp,
@@ -142,38 +144,29 @@ impl StreamHasher {
                 State::Data(current) if current.method == STORED => self.copy(rest),
                 State::Data(_) => self.inflate(rest),
                 State::Header => self.header(rest),
-                State::Descriptor(crc) => self.descriptor(*crc, rest),
+                State::Descriptor(crc, _) => self.descriptor(*crc, rest),
             };
         }
     }
 
-    /// Checks the finished zip by all rules and gives its hash. `reader` reads the same bytes that
-    /// were pushed, `size` of them.
+    /// Checks the finished zip by all rules and gives its hash. `open` opens the same bytes that
+    /// were pushed, `size` of them. The hasher may have been given fewer, from the first on: what it
+    /// has not seen is hashed now, on several threads.
     pub fn finish<R: Read + Seek>(
-        self,
-        mut reader: R,
+        mut self,
+        open: impl Fn() -> io::Result<R> + Sync,
         size: u64,
         version: &ModuleVersion,
+        threads: usize,
     ) -> Result<Checked, ZipError> {
-        if matches!(self.state, State::Directory) {
-            let mut source = Source::new(&mut reader);
-            let entries = read_directory(&mut source, size, version)?;
-            if let Some(hashes) = self.confirmed(&entries) {
-                return summarize(&mut source, version, &entries, hashes);
-            }
+        if let State::Descriptor(_, offset) = self.state {
+            // Its descriptor was never held against its content.
+            self.seen.remove(&offset);
         }
-        reader.seek(SeekFrom::Start(0))?;
-        verify(reader, size, version)
-    }
-
-    /// The hashes of all entries, if the directory holds exactly those that were seen.
-    fn confirmed(&self, entries: &[Entry]) -> Option<Vec<[u8; 32]>> {
-        let hash = |entry: &Entry| {
+        verify_rest(open, size, version, threads, |entry| {
             let seen = self.seen.get(&entry.offset)?;
             seen.confirms(entry).then_some(seen.sha256)
-        };
-        let hashes: Option<Vec<_>> = entries.iter().map(hash).collect();
-        hashes.filter(|_| entries.len() == self.seen.len())
+        })
     }
 
     fn give_up(&mut self) -> &'static [u8] {
@@ -283,9 +276,9 @@ impl StreamHasher {
             return;
         };
         let offset = current.offset;
-        let seen = current.seen();
+        let seen = current.seen(self.at);
         if seen.flags & HAS_DESCRIPTOR != 0 {
-            self.state = State::Descriptor(seen.crc);
+            self.state = State::Descriptor(seen.crc, offset);
         }
         self.seen.insert(offset, seen);
     }

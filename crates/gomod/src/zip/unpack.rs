@@ -4,11 +4,16 @@ use super::directory::{DESCRIPTOR_SIGNATURE, Entry, Fields, LOCAL_SIGNATURE};
 use super::source::Source;
 use super::{ZipError, format_error};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
+use libdeflater::Decompressor;
 use sha2::{Digest as _, Sha256};
 use std::io::{Read, Seek};
 
 /// Bytes unpacked at once: they stay in the cache until they are hashed.
 const PLAIN: usize = 64 << 10;
+
+/// Packed and unpacked bytes of an entry that is unpacked in one go: nearly every file of nearly
+/// every module. Bounds the memory of an unpacker.
+const WHOLE_MAX: u64 = 4 << 20;
 
 /// Packed as it is, and by deflate: all that the go command knows.
 pub(super) const STORED: u16 = 0;
@@ -17,14 +22,19 @@ pub(super) const DEFLATED: u16 = 8;
 /// Reads entries one after the other with the same buffers.
 pub(super) struct Unpacker {
     plain: Vec<u8>,
+    packed: Vec<u8>,
     inflater: Decompress,
+    /// Twice as fast, but it wants all input and room for all output.
+    whole: Decompressor,
 }
 
 impl Default for Unpacker {
     fn default() -> Self {
         Self {
             plain: vec![0; PLAIN],
+            packed: Vec::new(),
             inflater: Decompress::new(false),
+            whole: Decompressor::new(),
         }
     }
 }
@@ -88,6 +98,7 @@ impl Unpacker {
         };
         match entry.method {
             STORED => copy(source, start, end, &mut meter)?,
+            DEFLATED if self.inflate_whole(source, start, &mut meter)? => {}
             DEFLATED => self.inflate(source, start, end, &mut meter)?,
             _ => return Err(ZipError::Algorithm(entry.shown_name())),
         }
@@ -95,6 +106,37 @@ impl Unpacker {
             return Err(broken(entry, "it is smaller than declared"));
         }
         check_sum(source, entry, end, meter.crc.sum())
+    }
+
+    /// Unpacks an entry of declared and moderate size in one go. False: nothing was given, and the
+    /// slow way must say what it is or what is wrong with it.
+    fn inflate_whole<R: Read + Seek, F: FnMut(&[u8])>(
+        &mut self,
+        source: &mut Source<R>,
+        start: u64,
+        meter: &mut Meter<'_, F>,
+    ) -> Result<bool, ZipError> {
+        let Entry { packed, size, .. } = *meter.entry;
+        if packed > WHOLE_MAX || size > WHOLE_MAX {
+            return Ok(false);
+        }
+        let (packed, size) = (packed as usize, size as usize);
+        if self.plain.len() < size {
+            self.plain.resize(size, 0);
+        }
+        if self.packed.len() < packed {
+            self.packed.resize(packed, 0);
+        }
+        let input = &mut self.packed[..packed];
+        if source.fill(start, input)? < packed {
+            return Ok(false);
+        }
+        let plain = &mut self.plain[..size];
+        let whole = self.whole.deflate_decompress(input, plain) == Ok(size);
+        if whole {
+            meter.give(plain)?;
+        }
+        Ok(whole)
     }
 
     fn inflate<R: Read + Seek, F: FnMut(&[u8])>(

@@ -58,16 +58,45 @@ pub fn verify_parallel<R: Read + Seek>(
     version: &ModuleVersion,
     threads: usize,
 ) -> Result<Checked, ZipError> {
+    verify_rest(open, size, version, threads, |_| None)
+}
+
+/// [`verify_parallel`] for a zip whose entries are `known` in part: the hash of an entry, if its
+/// content was hashed and held against the entry's size and CRC before.
+pub(super) fn verify_rest<R: Read + Seek>(
+    open: impl Fn() -> io::Result<R> + Sync,
+    size: u64,
+    version: &ModuleVersion,
+    threads: usize,
+    known: impl Fn(&Entry) -> Option<[u8; 32]>,
+) -> Result<Checked, ZipError> {
     let mut source = Source::new(open()?);
     let entries = read_directory(&mut source, size, version)?;
-    let cost: u64 = entries.iter().map(cost).sum();
-    let worthwhile = usize::try_from(cost / THREAD_BYTES_MIN).unwrap_or(usize::MAX);
-    let threads = threads.min(worthwhile).min(THREADS_MAX);
-    if threads <= 1 {
-        return verify_entries(source, version, &entries);
+    let mut hashes: Vec<Option<[u8; 32]>> = entries.iter().map(known).collect();
+    let rest: Vec<usize> = by_offset(&entries)
+        .into_iter()
+        .filter(|index| hashes[*index].is_none())
+        .collect();
+    for (index, hash) in hash_rest(&open, &mut source, &entries, rest, threads)? {
+        hashes[index] = Some(hash);
     }
-    let work = Work::new(&entries, cost / (threads as u64 * PARTS_PER_THREAD));
-    let mut done = thread::scope(|scope| {
+    let hashes = hashes.into_iter().map(Option::unwrap_or_default).collect();
+    summarize(&mut source, version, &entries, hashes)
+}
+
+/// The hashes of the entries with these numbers, in no order.
+fn hash_rest<R: Read + Seek>(
+    open: &(impl Fn() -> io::Result<R> + Sync),
+    source: &mut Source<R>,
+    entries: &[Entry],
+    order: Vec<usize>,
+    threads: usize,
+) -> Result<Vec<(usize, [u8; 32])>, ZipError> {
+    let cost: u64 = order.iter().map(|index| cost(&entries[*index])).sum();
+    let worthwhile = usize::try_from(cost / THREAD_BYTES_MIN).unwrap_or(usize::MAX);
+    let threads = threads.min(worthwhile).clamp(1, THREADS_MAX);
+    let work = Work::new(entries, order, cost / (threads as u64 * PARTS_PER_THREAD));
+    thread::scope(|scope| {
         let helper = || work.run(&mut Source::new(open()?));
         let spawned: Vec<_> = (1..threads)
             .map_while(|_| {
@@ -76,7 +105,7 @@ pub fn verify_parallel<R: Read + Seek>(
                 named.spawn_scoped(scope, helper).ok()
             })
             .collect();
-        let own = work.run(&mut source);
+        let own = work.run(source);
         let joined = spawned.into_iter().map(|thread| match thread.join() {
             Ok(done) => done,
             Err(_) => Err(io::Error::other("a verifying thread is gone").into()),
@@ -85,11 +114,8 @@ pub fn verify_parallel<R: Read + Seek>(
         for part in joined {
             done.extend(part?);
         }
-        Ok::<_, ZipError>(done)
-    })?;
-    done.sort_unstable_by_key(|(index, _)| *index);
-    let hashes = done.into_iter().map(|(_, hash)| hash).collect();
-    summarize(&mut source, version, &entries, hashes)
+        Ok(done)
+    })
 }
 
 /// The hash of any zip, directory entries and repeated names included, as Go's dirhash.HashZip
@@ -189,8 +215,7 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(entries: &'a [Entry], part_cost: u64) -> Self {
-        let order = by_offset(entries);
+    fn new(entries: &'a [Entry], order: Vec<usize>, part_cost: u64) -> Self {
         let (mut parts, mut start, mut sum) = (Vec::new(), 0, 0);
         for (place, index) in order.iter().enumerate() {
             sum += cost(&entries[*index]);
