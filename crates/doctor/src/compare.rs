@@ -133,11 +133,20 @@ pub fn judge(sources: &[Source]) -> Verdict {
             "only the go.mod hash differs: the .mod file is served differently, the zip is the same".into(),
         );
     } else if verdict.of == Of::Zip && go_mod.agreement == Agreement::Differ {
-        verdict.also.push(format!("the go.mod hash differs too ({})", go_mod.odd.join(", ")));
+        verdict.also.push(format!(
+            "the go.mod hash differs too ({})",
+            go_mod.odd.join(", ")
+        ));
     }
     verdict.also.extend(packed_otherwise(sources));
-    if verdict.agreement == Agreement::Agree && !sources.iter().any(|s| s.kind == Kind::Sumdb && s.h1.is_some()) {
-        verdict.also.push("no record of a checksum database took part: agreement is no proof".into());
+    if verdict.agreement == Agreement::Agree
+        && !sources
+            .iter()
+            .any(|s| s.kind == Kind::Sumdb && s.h1.is_some())
+    {
+        verdict
+            .also
+            .push("no record of a checksum database took part: agreement is no proof".into());
     }
     verdict
 }
@@ -151,7 +160,12 @@ fn packed_otherwise(sources: &[Source]) -> Option<String> {
         }
     }
     let differ = |same: &&Vec<(&str, &str)>| same.iter().any(|(zip, _)| *zip != same[0].0);
-    let names: Vec<&str> = packings.values().find(differ)?.iter().map(|(_, name)| *name).collect();
+    let names: Vec<&str> = packings
+        .values()
+        .find(differ)?
+        .iter()
+        .map(|(_, name)| *name)
+        .collect();
     Some(format!(
         "{} pack the same files into different zips, which is fine: the hash is over the files",
         names.join(", ")
@@ -195,20 +209,38 @@ impl<'a> Judge<'a> {
     fn against(&self, recorded: &'a str) -> Verdict {
         let differs = |kind| self.of_kind(kind).any(|hash| hash != recorded);
         let agrees = |kind| self.of_kind(kind).any(|hash| hash == recorded);
-        let bytes_agree = [Kind::Proxy, Kind::Origin, Kind::Cache, Kind::Store].into_iter().any(agrees);
-        let others: Vec<Kind> = [Kind::GoSum, Kind::Cache, Kind::Store, Kind::Proxy, Kind::Origin]
+        let bytes_agree = [Kind::Proxy, Kind::Origin, Kind::Cache, Kind::Store]
             .into_iter()
-            .filter(|kind| differs(*kind))
-            .collect();
+            .any(agrees);
+        let others: Vec<Kind> = [
+            Kind::GoSum,
+            Kind::Cache,
+            Kind::Store,
+            Kind::Proxy,
+            Kind::Origin,
+        ]
+        .into_iter()
+        .filter(|kind| differs(*kind))
+        .collect();
         let odd = |label, variant| self.odd(label, variant, &others, Some(recorded));
         match others.as_slice() {
             [Kind::GoSum] if bytes_agree => odd("checksum_mismatch_gosum_wrong", None),
             [Kind::Cache] | [Kind::Cache, Kind::GoSum] if bytes_agree => odd("cache_corrupt", None),
             [Kind::Store] if bytes_agree => odd("cache_corrupt", Some("store")),
             [Kind::GoSum, Kind::Cache] if bytes_agree => self.go_sum_and_cache(recorded, &others),
-            _ if !bytes_agree && !agrees(Kind::GoSum) => self.everybody_but_the_database(recorded, &others),
-            _ if differs(Kind::Origin) && self.same_as_origin(recorded) => odd("checksum_mismatch_tag_moved", Some("after_publication")),
-            _ if differs(Kind::Proxy) && (agrees(Kind::Proxy) || agrees(Kind::Origin) || bytes_agree || agrees(Kind::GoSum)) && !differs(Kind::Origin) => {
+            _ if !bytes_agree && !agrees(Kind::GoSum) => {
+                self.everybody_but_the_database(recorded, &others)
+            }
+            _ if differs(Kind::Origin) && self.same_as_origin(recorded) => {
+                odd("checksum_mismatch_tag_moved", Some("after_publication"))
+            }
+            _ if differs(Kind::Proxy)
+                && (agrees(Kind::Proxy)
+                    || agrees(Kind::Origin)
+                    || bytes_agree
+                    || agrees(Kind::GoSum))
+                && !differs(Kind::Origin) =>
+            {
                 self.proxy(recorded, &others)
             }
             _ => odd("checksum_mismatch_unresolved", None),
@@ -220,7 +252,12 @@ impl<'a> Judge<'a> {
     fn go_sum_and_cache(&self, recorded: &'a str, odd: &[Kind]) -> Verdict {
         let same = self.hashes(Kind::GoSum) == self.hashes(Kind::Cache);
         match same {
-            true => self.odd("checksum_mismatch_gosum_wrong", Some("with_cache"), odd, Some(recorded)),
+            true => self.odd(
+                "checksum_mismatch_gosum_wrong",
+                Some("with_cache"),
+                odd,
+                Some(recorded),
+            ),
             false => self.odd("checksum_mismatch_unresolved", None, odd, Some(recorded)),
         }
     }
@@ -228,13 +265,27 @@ impl<'a> Judge<'a> {
     /// A proxy differs while the origin does not: bytes in go.sum and cache that are the proxy's own
     /// came from it.
     fn proxy(&self, recorded: &'a str, odd: &[Kind]) -> Verdict {
-        let wrong: Vec<&str> = self.of_kind(Kind::Proxy).filter(|h| *h != recorded).collect();
-        let from_it = |kind| self.of_kind(kind).all(|h| h == recorded || wrong.contains(&h));
+        let wrong: Vec<&str> = self
+            .of_kind(Kind::Proxy)
+            .filter(|h| *h != recorded)
+            .collect();
+        let from_it = |kind| {
+            self.of_kind(kind)
+                .all(|h| h == recorded || wrong.contains(&h))
+        };
         let spread = odd.iter().any(|kind| *kind != Kind::Proxy);
-        match [Kind::GoSum, Kind::Cache, Kind::Store].into_iter().all(from_it) {
+        match [Kind::GoSum, Kind::Cache, Kind::Store]
+            .into_iter()
+            .all(from_it)
+        {
             true => {
                 let variant = spread.then_some("already_taken_in");
-                self.odd("checksum_mismatch_proxy_divergent", variant, odd, Some(recorded))
+                self.odd(
+                    "checksum_mismatch_proxy_divergent",
+                    variant,
+                    odd,
+                    Some(recorded),
+                )
             }
             false => self.odd("checksum_mismatch_unresolved", None, odd, Some(recorded)),
         }
@@ -243,7 +294,10 @@ impl<'a> Judge<'a> {
     /// Whether all that differ from the record have the origin's present bytes.
     fn same_as_origin(&self, recorded: &str) -> bool {
         let origin = self.hashes(Kind::Origin);
-        let differing = self.known.iter().filter(|(s, h)| s.kind != Kind::Origin && *h != recorded);
+        let differing = self
+            .known
+            .iter()
+            .filter(|(s, h)| s.kind != Kind::Origin && *h != recorded);
         let mut all = differing.map(|(_, hash)| *hash);
         all.all(|hash| origin.contains(&hash))
     }
@@ -256,13 +310,24 @@ impl<'a> Judge<'a> {
     /// the odd one, and an alarm. With neither, the origin decides: if even it has other bytes, they
     /// changed there; if it was not asked, the record stands alone.
     fn everybody_but_the_database(&self, recorded: &'a str, others: &[Kind]) -> Verdict {
-        let mut served: Vec<&str> = self.known.iter().filter(|(s, _)| s.kind != Kind::Sumdb).map(|(_, h)| *h).collect();
+        let mut served: Vec<&str> = self
+            .known
+            .iter()
+            .filter(|(s, _)| s.kind != Kind::Sumdb)
+            .map(|(_, h)| *h)
+            .collect();
         served.dedup();
         if served.iter().any(|hash| *hash != served[0]) {
             return self.odd("checksum_mismatch_unresolved", None, others, None);
         }
-        let routes = self.known.iter().filter(|(s, _)| s.kind == Kind::Sumdb).count();
-        let witness = [Kind::GoSum, Kind::Cache, Kind::Store].iter().any(|k| self.of_kind(*k).next().is_some());
+        let routes = self
+            .known
+            .iter()
+            .filter(|(s, _)| s.kind == Kind::Sumdb)
+            .count();
+        let witness = [Kind::GoSum, Kind::Cache, Kind::Store]
+            .iter()
+            .any(|k| self.of_kind(*k).next().is_some());
         let origin = self.of_kind(Kind::Origin).next().is_some();
         let proxies = self.of_kind(Kind::Proxy).next().is_some();
         if !origin && !proxies {
@@ -270,7 +335,12 @@ impl<'a> Judge<'a> {
             return self.odd("checksum_mismatch_unresolved", None, others, Some(recorded));
         }
         if origin && (routes > 1 || !witness) {
-            return self.odd("checksum_mismatch_tag_moved", Some("around_first_record"), others, Some(recorded));
+            return self.odd(
+                "checksum_mismatch_tag_moved",
+                Some("around_first_record"),
+                others,
+                Some(recorded),
+            );
         }
         self.odd("sumdb_divergent", Some("one_route"), &[Kind::Sumdb], None)
     }
@@ -283,7 +353,15 @@ impl<'a> Judge<'a> {
         }
         let mut groups: Vec<(&str, Vec<&Source>)> = counts.into_iter().collect();
         groups.sort_by_key(|(_, sources)| std::cmp::Reverse(independent(sources)));
-        let unresolved = || self.named(Agreement::Differ, Some("checksum_mismatch_unresolved"), None, &self.names(&groups), None);
+        let unresolved = || {
+            self.named(
+                Agreement::Differ,
+                Some("checksum_mismatch_unresolved"),
+                None,
+                &self.names(&groups),
+                None,
+            )
+        };
         let [(good, many), (_, odd)] = groups.as_slice() else {
             return unresolved();
         };
@@ -291,29 +369,55 @@ impl<'a> Judge<'a> {
         let (many, few) = (kinds(many), kinds(odd));
         let only = |kind| few.iter().all(|k| *k == kind);
         let names: Vec<String> = odd.iter().map(|s| s.name.clone()).collect();
-        let named = |label, variant| self.named(Agreement::Differ, Some(label), variant, &names, Some(*good));
+        let named = |label, variant| {
+            self.named(Agreement::Differ, Some(label), variant, &names, Some(*good))
+        };
         match () {
             // The present bytes differ from the remembered ones: private tags move unseen.
-            () if many.contains(&Kind::Origin) && only(Kind::GoSum) => named("checksum_mismatch_tag_moved", Some("never_logged")),
-            () if many.contains(&Kind::GoSum) && few.contains(&Kind::Origin) && !few.contains(&Kind::Cache) => {
+            () if many.contains(&Kind::Origin) && only(Kind::GoSum) => {
+                named("checksum_mismatch_tag_moved", Some("never_logged"))
+            }
+            () if many.contains(&Kind::GoSum)
+                && few.contains(&Kind::Origin)
+                && !few.contains(&Kind::Cache) =>
+            {
                 named("checksum_mismatch_tag_moved", Some("never_logged"))
             }
             () if only(Kind::Cache) && many.len() > 1 => named("cache_corrupt", None),
             () if only(Kind::Store) && many.len() > 1 => named("cache_corrupt", Some("store")),
-            () if only(Kind::Proxy) && independent(odd) < many.len() => named("checksum_mismatch_proxy_divergent", None),
-            () if only(Kind::GoSum) && many.len() > 1 => named("checksum_mismatch_gosum_wrong", None),
+            () if only(Kind::Proxy) && independent(odd) < many.len() => {
+                named("checksum_mismatch_proxy_divergent", None)
+            }
+            () if only(Kind::GoSum) && many.len() > 1 => {
+                named("checksum_mismatch_gosum_wrong", None)
+            }
             () => unresolved(),
         }
     }
 
     fn names(&self, groups: &[(&str, Vec<&Source>)]) -> Vec<String> {
-        groups.iter().flat_map(|(_, sources)| sources.iter().map(|s| s.name.clone())).collect()
+        groups
+            .iter()
+            .flat_map(|(_, sources)| sources.iter().map(|s| s.name.clone()))
+            .collect()
     }
 
     /// All of these kinds that do not have the good hash.
-    fn odd(&self, label: &'static str, variant: Option<&'static str>, kinds: &[Kind], good: Option<&str>) -> Verdict {
-        let is_odd = |(source, hash): &&(&Source, &str)| kinds.contains(&source.kind) && Some(*hash) != good;
-        let names: Vec<String> = self.known.iter().filter(is_odd).map(|(s, _)| s.name.clone()).collect();
+    fn odd(
+        &self,
+        label: &'static str,
+        variant: Option<&'static str>,
+        kinds: &[Kind],
+        good: Option<&str>,
+    ) -> Verdict {
+        let is_odd =
+            |(source, hash): &&(&Source, &str)| kinds.contains(&source.kind) && Some(*hash) != good;
+        let names: Vec<String> = self
+            .known
+            .iter()
+            .filter(is_odd)
+            .map(|(s, _)| s.name.clone())
+            .collect();
         self.named(Agreement::Differ, Some(label), variant, &names, good)
     }
 
@@ -337,7 +441,10 @@ impl<'a> Judge<'a> {
     }
 
     fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &'a str> {
-        self.known.iter().filter(move |(s, _)| s.kind == kind).map(|(_, hash)| *hash)
+        self.known
+            .iter()
+            .filter(move |(s, _)| s.kind == kind)
+            .map(|(_, hash)| *hash)
     }
 
     /// Different hashes of a kind.

@@ -13,6 +13,7 @@
 pub mod cause;
 pub mod check;
 mod checks;
+pub mod compare;
 pub mod explain;
 pub mod facts;
 pub mod mask;

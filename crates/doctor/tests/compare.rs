@@ -4,7 +4,15 @@ use doctor::compare::{Agreement, Kind, Of, Source, Verdict, judge};
 
 /// go.sum, cache, two proxies, database, origin: a letter is a hash, `-` is none.
 fn row(text: &str) -> Vec<Source> {
-    let kinds = [Kind::GoSum, Kind::Cache, Kind::Proxy, Kind::Proxy, Kind::Sumdb, Kind::Origin, Kind::Store];
+    let kinds = [
+        Kind::GoSum,
+        Kind::Cache,
+        Kind::Proxy,
+        Kind::Proxy,
+        Kind::Sumdb,
+        Kind::Origin,
+        Kind::Store,
+    ];
     let names = ["go.sum", "cache", "P1", "P2", "database", "origin", "store"];
     let cells = text.split_whitespace().zip(kinds).zip(names);
     let source = |((cell, kind), name): ((&str, Kind), &str)| {
@@ -31,7 +39,11 @@ fn every_row_of_the_table_has_its_verdict() {
         ("a - x a a a", "checksum_mismatch_proxy_divergent", "P1"),
         ("a - a a a x", "checksum_mismatch_tag_moved", "origin"),
         ("a - a a x a", "sumdb_divergent", "database"),
-        ("a b c d e f", "checksum_mismatch_unresolved", "go.sum cache P1 P2 origin"),
+        (
+            "a b c d e f",
+            "checksum_mismatch_unresolved",
+            "go.sum cache P1 P2 origin",
+        ),
     ];
     for (cells, label, odd) in rows {
         assert_eq!(named(cells), (Some(label), odd.into()), "{cells}");
@@ -45,13 +57,22 @@ fn a_tag_moved_before_the_first_record_shows_by_a_second_route() {
     second.h1 = Some("h1:a".into());
     sources.push(second.clone());
     let verdict = judge(&sources);
-    assert_eq!((verdict.label, verdict.variant), (Some("checksum_mismatch_tag_moved"), Some("around_first_record")));
+    assert_eq!(
+        (verdict.label, verdict.variant),
+        (
+            Some("checksum_mismatch_tag_moved"),
+            Some("around_first_record")
+        )
+    );
     // Two routes that contradict each other are the alarm.
     sources.pop();
     second.h1 = Some("h1:b".into());
     sources.push(second);
     let verdict = judge(&sources);
-    assert_eq!((verdict.label, verdict.variant), (Some("sumdb_divergent"), Some("two_records")));
+    assert_eq!(
+        (verdict.label, verdict.variant),
+        (Some("sumdb_divergent"), Some("two_records"))
+    );
     assert_eq!(verdict.odd, ["database", "database, directly"]);
     // Nobody here remembers anything, and even the origin has other bytes.
     assert_eq!(named("- - x x a x").0, Some("checksum_mismatch_tag_moved"));
@@ -64,11 +85,27 @@ fn a_tag_moved_before_the_first_record_shows_by_a_second_route() {
 fn without_a_record_go_sum_is_the_memory() {
     let verdict = judge(&row("x x x x - x"));
     assert_eq!((verdict.agreement, verdict.label), (Agreement::Agree, None));
-    assert!(verdict.also.iter().any(|l| l.contains("no proof")), "{:?}", verdict.also);
-    assert_eq!(named("a - x - - x"), (Some("checksum_mismatch_tag_moved"), "go.sum".into()));
-    assert_eq!(named("a a a - - x"), (Some("checksum_mismatch_tag_moved"), "origin".into()));
-    assert_eq!(named("a x a - - -"), (Some("cache_corrupt"), "cache".into()));
-    assert_eq!(named("a a x a - a"), (Some("checksum_mismatch_proxy_divergent"), "P1".into()));
+    assert!(
+        verdict.also.iter().any(|l| l.contains("no proof")),
+        "{:?}",
+        verdict.also
+    );
+    assert_eq!(
+        named("a - x - - x"),
+        (Some("checksum_mismatch_tag_moved"), "go.sum".into())
+    );
+    assert_eq!(
+        named("a a a - - x"),
+        (Some("checksum_mismatch_tag_moved"), "origin".into())
+    );
+    assert_eq!(
+        named("a x a - - -"),
+        (Some("cache_corrupt"), "cache".into())
+    );
+    assert_eq!(
+        named("a a x a - a"),
+        (Some("checksum_mismatch_proxy_divergent"), "P1".into())
+    );
     assert_eq!(named("a b c - - -").0, Some("checksum_mismatch_unresolved"));
     assert_eq!(named("a b - - - -").0, Some("checksum_mismatch_unresolved"));
 }
@@ -76,27 +113,49 @@ fn without_a_record_go_sum_is_the_memory() {
 #[test]
 fn bytes_of_a_wrong_proxy_are_followed_into_go_sum_and_cache() {
     let verdict = judge(&row("x x x a a -"));
-    assert_eq!((verdict.label, verdict.variant), (Some("checksum_mismatch_proxy_divergent"), Some("already_taken_in")));
+    assert_eq!(
+        (verdict.label, verdict.variant),
+        (
+            Some("checksum_mismatch_proxy_divergent"),
+            Some("already_taken_in")
+        )
+    );
     assert_eq!(verdict.odd, ["go.sum", "cache", "P1"]);
     assert_eq!(verdict.good.as_deref(), Some("h1:a"));
     // A proxy that took the origin's moved tag is not the culprit.
-    assert_eq!(named("a - a x a x"), (Some("checksum_mismatch_tag_moved"), "P2 origin".into()));
+    assert_eq!(
+        named("a - a x a x"),
+        (Some("checksum_mismatch_tag_moved"), "P2 origin".into())
+    );
     // A go.sum that nobody explains is a second fault.
     assert_eq!(named("y - x a a a").0, Some("checksum_mismatch_unresolved"));
 }
 
 #[test]
 fn the_own_store_is_a_source_as_any_other() {
-    assert_eq!(named("a a a - a - x"), (Some("cache_corrupt"), "store".into()));
-    assert_eq!(named("- - a - a - x"), (Some("cache_corrupt"), "store".into()));
-    assert_eq!(named("- - x - a - a").0, Some("checksum_mismatch_proxy_divergent"));
+    assert_eq!(
+        named("a a a - a - x"),
+        (Some("cache_corrupt"), "store".into())
+    );
+    assert_eq!(
+        named("- - a - a - x"),
+        (Some("cache_corrupt"), "store".into())
+    );
+    assert_eq!(
+        named("- - x - a - a").0,
+        Some("checksum_mismatch_proxy_divergent")
+    );
 }
 
 #[test]
 fn one_answer_alone_is_no_comparison() {
     for cells in ["a - - - - -", "- - - - - -", "- - - - a -"] {
         let verdict = judge(&row(cells));
-        assert_eq!((verdict.agreement, verdict.label), (Agreement::Unknown, None), "{cells}");
+        assert_eq!(
+            (verdict.agreement, verdict.label),
+            (Agreement::Unknown, None),
+            "{cells}"
+        );
     }
     // What lies here differs from the record, and nobody served any bytes.
     assert_eq!(named("x x - - a -").0, Some("checksum_mismatch_unresolved"));
@@ -113,11 +172,27 @@ fn with_mods(h1: &str, go_mod: &str) -> Verdict {
 #[test]
 fn a_go_mod_that_alone_differs_is_judged_by_the_same_table() {
     let verdict = with_mods("a - a a a -", "m - x m m -");
-    assert_eq!((verdict.label, verdict.of), (Some("checksum_mismatch_proxy_divergent"), Of::GoMod));
-    assert!(verdict.also.iter().any(|l| l.contains(".mod file is served differently")), "{:?}", verdict.also);
+    assert_eq!(
+        (verdict.label, verdict.of),
+        (Some("checksum_mismatch_proxy_divergent"), Of::GoMod)
+    );
+    assert!(
+        verdict
+            .also
+            .iter()
+            .any(|l| l.contains(".mod file is served differently")),
+        "{:?}",
+        verdict.also
+    );
     let both = with_mods("a - x a a -", "m - x m m -");
     assert_eq!(both.of, Of::Zip);
-    assert!(both.also.iter().any(|l| l.contains("go.mod hash differs too (P1)")), "{:?}", both.also);
+    assert!(
+        both.also
+            .iter()
+            .any(|l| l.contains("go.mod hash differs too (P1)")),
+        "{:?}",
+        both.also
+    );
     // A go.sum that has only the /go.mod line still compares.
     let only = with_mods("- - - - - -", "m - m - m -");
     assert_eq!(only.agreement, Agreement::Agree);
@@ -130,17 +205,39 @@ fn zips_packed_otherwise_with_the_same_hash_are_fine() {
     sources[3].zip_sha256 = Some("02".into());
     let verdict = judge(&sources);
     assert_eq!(verdict.agreement, Agreement::Agree);
-    assert!(verdict.also.iter().any(|l| l.contains("P1, P2 pack the same files")), "{:?}", verdict.also);
+    assert!(
+        verdict
+            .also
+            .iter()
+            .any(|l| l.contains("P1, P2 pack the same files")),
+        "{:?}",
+        verdict.also
+    );
 }
 
 #[test]
 fn every_label_is_one_of_the_taxonomy() {
     let cells = ["a", "x", "-"];
     for number in 0..3_usize.pow(7) {
-        let text: Vec<&str> = (0..7).map(|place| cells[number / 3_usize.pow(place) % 3]).collect();
+        let text: Vec<&str> = (0..7)
+            .map(|place| cells[number / 3_usize.pow(place) % 3])
+            .collect();
         let verdict = judge(&row(&text.join(" ")));
-        assert_eq!(verdict.label.is_some(), verdict.agreement == Agreement::Differ, "{text:?}");
-        assert!(verdict.label.is_none_or(|l| doctor::cause::find(l).is_some()), "{text:?}");
-        assert_eq!(verdict.odd.is_empty(), verdict.label.is_none(), "{text:?} {verdict:?}");
+        assert_eq!(
+            verdict.label.is_some(),
+            verdict.agreement == Agreement::Differ,
+            "{text:?}"
+        );
+        assert!(
+            verdict
+                .label
+                .is_none_or(|l| doctor::cause::find(l).is_some()),
+            "{text:?}"
+        );
+        assert_eq!(
+            verdict.odd.is_empty(),
+            verdict.label.is_none(),
+            "{text:?} {verdict:?}"
+        );
     }
 }

@@ -69,11 +69,21 @@ impl Shape {
     pub fn text(self) -> Option<&'static str> {
         Some(match self {
             Self::None => return None,
-            Self::LineEnds => "only line ends differ (CRLF): one side was packed from a checkout that converts them",
-            Self::Lfs => "only large files differ: one side has Git LFS placeholders in their place",
-            Self::FileSet => "no file has other content, the lists differ: export-ignore, symbolic links, vendored or nested modules",
-            Self::Attributes => "the module has a .gitattributes: export-subst writes commit data into files, which differs by how they were packed",
-            Self::Content => "files have other content: this is another version under the same name",
+            Self::LineEnds => {
+                "only line ends differ (CRLF): one side was packed from a checkout that converts them"
+            }
+            Self::Lfs => {
+                "only large files differ: one side has Git LFS placeholders in their place"
+            }
+            Self::FileSet => {
+                "no file has other content, the lists differ: export-ignore, symbolic links, vendored or nested modules"
+            }
+            Self::Attributes => {
+                "the module has a .gitattributes: export-subst writes commit data into files, which differs by how they were packed"
+            }
+            Self::Content => {
+                "files have other content: this is another version under the same name"
+            }
         })
     }
 }
@@ -92,7 +102,12 @@ pub fn changes(left: &[FileSum], right: &[FileSum]) -> Vec<FileChange> {
         let (a, b) = (left.get(name), right.get(name));
         let Some(change) = change(a, b) else { continue };
         let side = |f: Option<&FileSum>| f.map(|f| (f.size, f.sha256.clone()));
-        changes.push(FileChange { name: name.clone(), change, left: side(a), right: side(b) });
+        changes.push(FileChange {
+            name: name.clone(),
+            change,
+            left: side(a),
+            right: side(b),
+        });
     }
     changes
 }
@@ -137,27 +152,44 @@ mod tests {
         }
     }
 
-    fn shape_of(left: &[FileSum], right: &[FileSum]) -> Shape {
-        shape(&changes(left, right), left.iter().any(|f| f.name == ".gitattributes"))
+    fn shape_of(left: &[&FileSum], right: &[&FileSum]) -> Shape {
+        let own = |files: &[&FileSum]| Vec::from_iter(files.iter().map(|f| (*f).clone()));
+        let attributes = left.iter().any(|f| f.name == ".gitattributes");
+        shape(&changes(&own(left), &own(right)), attributes)
     }
 
     #[test]
     fn each_way_to_pack_otherwise_is_recognised() {
-        let a = file("a", "x\ny\n");
+        let (a, other) = (file("a", "x\ny\n"), file("a", "z"));
         let attributes = file(".gitattributes", "* export-subst");
-        assert_eq!(shape_of(&[a.clone()], &[a.clone()]), Shape::None);
-        assert_eq!(shape_of(&[a.clone()], &[file("a", "x\r\ny\r\n")]), Shape::LineEnds);
-        assert_eq!(shape_of(&[a.clone()], &[file("a", "version https://git-lfs.github.com/spec/v1")]), Shape::Lfs);
-        assert_eq!(shape_of(&[a.clone()], &[a.clone(), file("link", "")]), Shape::FileSet);
-        assert_eq!(shape_of(&[a.clone(), attributes.clone()], &[file("a", "z"), attributes]), Shape::Attributes);
-        assert_eq!(shape_of(&[a], &[file("a", "z"), file("b", "")]), Shape::Content);
+        let placeholder = file("a", "version https://git-lfs.github.com/spec/v1");
+        let (crlf, link) = (file("a", "x\r\ny\r\n"), file("link", ""));
+        assert_eq!(shape_of(&[&a], &[&a]), Shape::None);
+        assert_eq!(shape_of(&[&a], &[&crlf]), Shape::LineEnds);
+        assert_eq!(shape_of(&[&a], &[&placeholder]), Shape::Lfs);
+        assert_eq!(shape_of(&[&a], &[&a, &link]), Shape::FileSet);
+        assert_eq!(
+            shape_of(&[&a, &attributes], &[&other, &attributes]),
+            Shape::Attributes
+        );
+        assert_eq!(shape_of(&[&a], &[&other, &link]), Shape::Content);
     }
 
     #[test]
     fn changes_name_both_sides_in_order() {
-        let found = changes(&[file("b", "1"), file("a", "1")], &[file("b", "22"), file("c", "1")]);
+        let found = changes(
+            &[file("b", "1"), file("a", "1")],
+            &[file("b", "22"), file("c", "1")],
+        );
         let seen: Vec<_> = found.iter().map(|c| (&*c.name, c.change)).collect();
-        assert_eq!(seen, [("a", Change::OnlyLeft), ("b", Change::Content), ("c", Change::OnlyRight)]);
+        assert_eq!(
+            seen,
+            [
+                ("a", Change::OnlyLeft),
+                ("b", Change::Content),
+                ("c", Change::OnlyRight)
+            ]
+        );
         assert_eq!(found[1].right, Some((2, "22".into())));
     }
 }

@@ -11,6 +11,7 @@
 
 mod check;
 mod collisions;
+mod contents;
 mod create;
 mod directory;
 mod listing;
@@ -22,6 +23,7 @@ mod verify;
 mod write;
 
 pub use check::{Report, check, report};
+pub use contents::{FileSum, contents};
 pub use create::create;
 pub use listing::{Listing, list};
 pub use select::{FileKind, FileMeta, Reason, Selection, is_vendored_package, language, select};
