@@ -9,7 +9,7 @@ use std::sync::{Arc, Once};
 use store::Store;
 use tracing_subscriber::EnvFilter;
 use upstream::vcs::{Direct, DirectSettings};
-use upstream::{Chain, Net, Origin, ProxyList, SumSource};
+use upstream::{Chain, Entry, Net, Origin, Patience, Place, ProxyList, SumSource};
 
 /// Opens the store and builds the keep over it.
 pub fn keep(settings: &Typed) -> Result<Keep, Failed> {
@@ -55,6 +55,46 @@ fn database(
         setting.verifier.clone(),
         SumSource::new(name, relays, chain(itself)),
     ))
+}
+
+/// Single upstreams by the settings, outside any keep: for commands that ask each one alone.
+#[derive(Clone)]
+pub struct Links {
+    net: Net,
+    origin: Origin,
+    patience: Patience,
+}
+
+impl Links {
+    /// `settings.data` is where clones and zips on their way lie; it must be there.
+    pub fn new(settings: &Typed) -> Result<Self, Failed> {
+        let net = Net::new(&settings.net).map_err(Failed::usage)?;
+        let origin = origin(settings, &net, &settings.data)?;
+        Ok(Self {
+            net,
+            origin,
+            patience: settings.patience,
+        })
+    }
+
+    /// One upstream alone.
+    pub fn only(&self, place: Place) -> Chain {
+        let entries = vec![Entry {
+            place,
+            on_any_error: false,
+        }];
+        Chain::new(
+            self.net.clone(),
+            ProxyList { entries },
+            self.origin.clone(),
+            self.patience,
+        )
+    }
+
+    /// The HTTP client.
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
 }
 
 /// Version control, with its clones beside the store.

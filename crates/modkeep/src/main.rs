@@ -2,6 +2,7 @@
 
 mod boot;
 mod cli;
+mod compare;
 mod config;
 mod exit;
 mod goenv;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
         Some(("explain", args)) => cli::explain::run(args),
         Some(("run", args)) => cli::run::run(args),
         Some(("doctor", args)) => cli::doctor::run(args),
+        Some(("compare", args)) => cli::compare::run(args),
         Some(("config", args)) => cli::config::run(args),
         Some(("completions", args)) => cli::meta::completions(args),
         Some(("man", _)) => cli::meta::man(),

@@ -1,5 +1,6 @@
 //! The command line, one file for each verb.
 
+pub mod compare;
 pub mod config;
 pub mod doctor;
 pub mod explain;
@@ -28,6 +29,7 @@ pub fn command() -> Command {
         .subcommand(purge::command())
         .subcommand(explain::command())
         .subcommand(run::command())
+        .subcommand(compare::command())
         .subcommand(doctor::command())
         .subcommand(config::command())
         .subcommands(meta::commands())

@@ -14,6 +14,7 @@
 
 mod cli;
 mod common;
+mod compare;
 mod durability;
 mod e2e;
 mod freshness;
