@@ -122,6 +122,13 @@ impl Edge {
         }
     }
 
+    /// The hashes of the tile being filled at a tile level, fewer than 256.
+    pub fn partial_tile(&self, level: u8) -> &[Hash] {
+        self.partials
+            .get(usize::from(level))
+            .map_or(&[], Vec::as_slice)
+    }
+
     fn partial(&mut self, level: u8) -> &mut Vec<Hash> {
         let level = usize::from(level);
         if self.partials.len() <= level {

@@ -163,6 +163,13 @@ impl Tile {
         Node::new(u8::try_from(level).ok()?, self.n)
     }
 
+    /// The hash of [`Tile::root_node`], of which `data` is the full tile; `None` for another length.
+    pub fn root_hash(self, data: &[u8]) -> Option<Hash> {
+        let whole = self.is_full() && data.len() == self.byte_len();
+        self.root_node().filter(|_| whole)?;
+        subtree_hash(data)
+    }
+
     /// The hash of `node` out of this tile's `data`; `None` if it is not in there.
     pub fn node_hash(self, data: &[u8], node: Node) -> Option<Hash> {
         let place = Place::of(self.height, node)?;

@@ -1,0 +1,6 @@
+//! The ledger from outside: what it promises, and that it keeps it when the disk lies, the power
+//! goes, backups are restored and processes are killed.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod appending;
+mod common;
