@@ -6,6 +6,7 @@ mod compare;
 mod config;
 mod exit;
 mod goenv;
+mod mirrors;
 mod run;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         Some(("run", args)) => cli::run::run(args),
         Some(("doctor", args)) => cli::doctor::run(args),
         Some(("compare", args)) => cli::compare::run(args),
+        Some(("mirrors", args)) => cli::mirrors::run(args),
         Some(("config", args)) => cli::config::run(args),
         Some(("completions", args)) => cli::meta::completions(args),
         Some(("man", _)) => cli::meta::man(),
