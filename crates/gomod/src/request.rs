@@ -36,7 +36,7 @@ pub enum Request {
     Sumdb {
         /// The database, such as `sum.golang.org`.
         name: String,
-        /// What follows: `supported`, `latest`, `lookup/M@V` or `tile/...`.
+        /// What follows: `supported`, `latest`, `checkpoint`, `lookup/M@V` or `tile/...`.
         rest: String,
     },
 }
@@ -149,7 +149,10 @@ fn parse_sumdb(path: &str) -> Result<Request, RequestError> {
     }
     let endpoint = |at: &usize| {
         let element = path[at + 1..].split('/').next();
-        matches!(element, Some("supported" | "latest" | "lookup" | "tile"))
+        matches!(
+            element,
+            Some("supported" | "latest" | "checkpoint" | "lookup" | "tile")
+        )
     };
     let slashes = || path.match_indices('/').map(|(at, _)| at);
     let Some(slash) = slashes().find(endpoint).or_else(|| slashes().next()) else {

@@ -38,6 +38,8 @@ pub struct Counters {
     pub repaired: Counter,
     /// Answers that differ from what is kept.
     pub differs: Counter,
+    /// Records appended to our own log.
+    pub logged: Counter,
     /// Alarms raised.
     pub alarms: Counter,
     /// Small files asked for ahead of the client.

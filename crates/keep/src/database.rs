@@ -1,5 +1,6 @@
 //! The checksum databases of the settings, and what can come of asking them.
 
+use crate::own_log::OwnLog;
 use gomod::pattern::Patterns;
 use std::sync::atomic::{AtomicBool, Ordering};
 use store::StoreError;
@@ -57,6 +58,8 @@ pub struct Databases {
     pub all: Vec<Database>,
     /// Modules that no database is asked about.
     pub skip: Patterns,
+    /// Our own log, which is served beside them and covers what they do not.
+    pub own: Option<OwnLog>,
 }
 
 /// What a database proved of a version.

@@ -85,7 +85,7 @@ impl Keep {
     }
 
     /// Serves a request and waits until the last byte is there, however long it takes to arrive.
-    async fn whole(&self, request: &Request) -> Result<(), Refusal> {
+    pub(crate) async fn whole(&self, request: &Request) -> Result<(), Refusal> {
         for _ in 0..ATTEMPTS {
             let Content::Growing(spool) = self.serve(request, false).await?.content else {
                 return Ok(());

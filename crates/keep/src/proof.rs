@@ -25,7 +25,7 @@ impl Keep {
         key: &FileKey,
         h1: H1,
         source: &str,
-        sums: Sums,
+        sums: &Sums,
     ) -> Result<Proof, Refusal> {
         match sums {
             Sums::NotAsked => Ok(Proof::NotAsked),
@@ -104,7 +104,14 @@ impl Keep {
             Sums::Unavailable(_) => return false,
             Sums::Unknown | Sums::NotAsked => return true,
             Sums::Known(sums) => match sums.check(sum_of(key), &H1(file.h1).to_string()) {
-                Ok(()) => Mark::Proved,
+                Ok(()) => {
+                    if let Err(refusal) = self.log_file(key, H1(file.h1), &Sums::Known(sums)).await
+                    {
+                        tracing::warn!(module.path = %key.module, module.version = %key.version, error = refusal.text, "could not log a proved version");
+                        return false;
+                    }
+                    Mark::Proved
+                }
                 Err(_) => {
                     // The refusal is nobody's answer here; the alarm is what counts.
                     let _ = self.mismatch(key, H1(file.h1), "kept here", sums.h1(sum_of(key)));

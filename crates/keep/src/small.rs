@@ -158,7 +158,14 @@ impl Keep {
             Refusal::lied(&subject, &source, what)
         })?;
         let h1 = (key.kind == Kind::Mod).then(|| hash_mod(&body));
-        let proof = h1.map_or(Ok(Proof::NotAsked), |h1| self.judge(key, h1, &source, sums))?;
+        let proof = match h1 {
+            Some(h1) => {
+                let proof = self.judge(key, h1, &source, &sums)?;
+                self.log_file(key, h1, &sums).await?;
+                proof
+            }
+            None => Proof::NotAsked,
+        };
         self.keep_file(NewFile {
             key: key.clone(),
             content: store::Content::Small(body),

@@ -17,8 +17,25 @@ pub struct Report {
     pub upstreams: Vec<Status>,
     /// Each checksum database: its name, and whether it contradicted itself.
     pub databases: Vec<(String, bool)>,
+    /// Our own log, if there is one.
+    pub log: Option<LogReport>,
     /// The alarms since the start.
     pub alarms: Vec<Alarm>,
+}
+
+/// How our own log is.
+#[derive(Clone, Debug, Serialize)]
+pub struct LogReport {
+    /// Its name.
+    pub name: String,
+    /// Records.
+    pub records: u64,
+    /// Records under the newest cosigned checkpoint.
+    pub cosigned: Option<u64>,
+    /// Whether its last signed head is in a second place too.
+    pub witness_file: bool,
+    /// Why nothing can be appended.
+    pub trouble: Option<String>,
 }
 
 /// What is kept of a version.
@@ -69,8 +86,21 @@ impl Keep {
                 .iter()
                 .map(|d| (d.name().into(), d.is_forked()))
                 .collect(),
+            log: self.log_report(),
             alarms: self.inner.alarms.all(),
         }
+    }
+
+    /// How our own log is.
+    pub fn log_report(&self) -> Option<LogReport> {
+        let status = self.own_log()?.ledger.status();
+        Some(LogReport {
+            name: status.name,
+            records: status.size,
+            cosigned: status.cosigned,
+            witness_file: status.witness.is_some(),
+            trouble: status.trouble.map(|t| t.to_string()),
+        })
     }
 
     /// The calls made to each upstream.

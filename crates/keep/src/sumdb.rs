@@ -15,6 +15,7 @@ use bytes::Bytes;
 use gomod::escape::{escape_path, escape_version, unescape_path, unescape_version};
 use gomod::path::ModulePath;
 use gomod::request::Request;
+use gomod::version::Revision;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,6 +28,39 @@ use upstream::Failure;
 
 /// Where the newest proved head is kept.
 const HEAD: &str = "head";
+
+/// What a lookup asks about.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub module: ModulePath,
+    pub version: Revision,
+}
+
+impl Subject {
+    /// Reads `PATH@VERSION`, both escaped.
+    pub fn parse(escaped: &str) -> Result<Self, Refusal> {
+        let malformed = || {
+            Refusal::new(
+                Blame::Malformed,
+                format!("lookup/{escaped}: not a version of a module"),
+            )
+        };
+        let (path, version) = escaped.split_once('@').ok_or_else(malformed)?;
+        // The request has been decoded, but keeps the `!` of upper-case letters.
+        let module = unescape_path(path).map_err(|_| malformed())?;
+        let version = unescape_version(version).map_err(|_| malformed())?;
+        match version.as_version() {
+            Some(_) => Ok(Self { module, version }),
+            None => Err(malformed()),
+        }
+    }
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.module, self.version.as_str())
+    }
+}
 
 /// Sessions are run again when the held head changed meanwhile; that often is enough for any race.
 const RACES: usize = 8;
@@ -43,6 +77,9 @@ impl Keep {
             name: name.into(),
             rest: rest.into(),
         };
+        if let Some(log) = self.own_log().filter(|log| log.name() == name) {
+            return self.own_sumdb(&request, log, rest, cached_only).await;
+        }
         let Some(database) = self.database(name) else {
             // The go command goes on to the next proxy, or asks the database itself.
             return Err(Refusal::new(
@@ -94,7 +131,7 @@ impl Keep {
     }
 
     /// One miss however many ask: the work runs in a flight of its own and leaves its answer in memory.
-    async fn sum_miss<F>(
+    pub(crate) async fn sum_miss<F>(
         &self,
         request: &Request,
         work: impl FnOnce(Keep) -> F,
@@ -131,19 +168,8 @@ impl Keep {
         escaped: &str,
         cached_only: bool,
     ) -> Result<Reply, Refusal> {
-        let malformed = || {
-            Refusal::new(
-                Blame::Malformed,
-                format!("lookup/{escaped}: not a version of a module"),
-            )
-        };
-        let (path, version) = escaped.split_once('@').ok_or_else(malformed)?;
-        // The request has been decoded, but keeps the `!` of upper-case letters.
-        let module = unescape_path(path).map_err(|_| malformed())?;
-        let version = unescape_version(version).map_err(|_| malformed())?;
-        if version.as_version().is_none() {
-            return Err(malformed());
-        }
+        let subject = Subject::parse(escaped)?;
+        let Subject { module, version } = subject.clone();
         if self.is_private(&module) {
             return Err(Refusal::new(
                 Blame::Denied(403),
@@ -153,7 +179,7 @@ impl Keep {
                 ),
             ));
         }
-        let subject = format!("{module}@{version}");
+        let subject = subject.to_string();
         let path = lookup_path(&module, version.as_str());
         let kept = self.read_sum(database, &path);
         if let Some(answer) = kept

@@ -259,7 +259,9 @@ impl Keep {
         source: String,
         sums: Sums,
     ) -> Result<(), Refusal> {
-        let proof = self.judge(key, checked.h1, &source, sums)?;
+        let proof = self.judge(key, checked.h1, &source, &sums)?;
+        // Durable in our log before it is visible here.
+        self.log_file(key, checked.h1, &sums).await?;
         let content =
             sealed.map_err(|e| Refusal::from_store(&key.to_string(), &StoreError::Disk(e)))?;
         let bytes = content.len();

@@ -1,12 +1,14 @@
 //! Builds the graph once: settings -> store, client, chain -> keep.
 
-use crate::config::{SumdbSetting, Typed};
+use crate::config::{LogSetting, SumdbSetting, Typed};
 use crate::exit::Failed;
-use keep::{Database, Databases, Keep};
+use keep::{Database, Databases, Keep, OwnLog};
+use ledger::{Ledger, LedgerError};
 use server::AccessFormat;
 use std::path::Path;
 use std::sync::{Arc, Once};
 use store::Store;
+use tlog::note::Signer;
 use tracing_subscriber::EnvFilter;
 use upstream::vcs::{Direct, DirectSettings};
 use upstream::{Chain, Entry, Net, Origin, Patience, Place, ProxyList, SumSource};
@@ -28,6 +30,7 @@ pub fn keep(settings: &Typed) -> Result<Keep, Failed> {
             .map(|d| database(d, &public, &chain))
             .collect::<Result<_, _>>()?,
         skip: settings.no_sumdb.clone(),
+        own: own_log(settings)?,
     };
     Ok(Keep::new(
         settings.keep.clone(),
@@ -36,6 +39,49 @@ pub fn keep(settings: &Typed) -> Result<Keep, Failed> {
         private,
         databases,
     ))
+}
+
+/// Our own log, made now if there is none yet.
+fn own_log(settings: &Typed) -> Result<Option<OwnLog>, Failed> {
+    let Some(name) = &settings.log.name else {
+        return Ok(None);
+    };
+    let log = settings.log_setting();
+    let (signer, _) = log.key.read_or_make(name).map_err(Failed::unknown)?;
+    if signer.verifier().name() != name {
+        return Err(Failed::usage(format!(
+            "--log-name {name}: {} holds a key for {}",
+            log.key,
+            signer.verifier().name()
+        )));
+    }
+    let options = own_log_options(settings, &log, signer);
+    if options.witness.is_none() {
+        tracing::warn!(
+            sumdb.name = name,
+            "no --log-witness-file: a restored backup would fork the log unnoticed"
+        );
+    }
+    let ledger = match Ledger::open(options.clone()) {
+        Err(LedgerError::Missing(_)) => Ledger::create(options),
+        opened => opened,
+    };
+    let ledger = ledger.map_err(Failed::unknown)?;
+    tracing::info!(
+        sumdb.name = name,
+        sumdb.records = ledger.reader().head().size,
+        sumdb.key = %ledger.reader().key(),
+        "our own checksum database"
+    );
+    Ok(Some(OwnLog::new(ledger, false)))
+}
+
+/// How the log of the data directory is opened.
+pub fn own_log_options(settings: &Typed, log: &LogSetting, signer: Signer) -> ledger::Options {
+    ledger::Options {
+        witness: log.witness.clone(),
+        ..ledger::Options::new(settings.data.join("log"), signer)
+    }
 }
 
 /// A checksum database: through the upstreams' relays, then itself; or at its address alone.

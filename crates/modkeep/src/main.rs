@@ -6,7 +6,7 @@ mod compare;
 mod config;
 mod exit;
 mod goenv;
-mod mirrors;
+mod log_key;
 mod run;
 
 use std::process::ExitCode;
@@ -20,8 +20,8 @@ fn main() -> ExitCode {
         Some(("explain", args)) => cli::explain::run(args),
         Some(("run", args)) => cli::run::run(args),
         Some(("doctor", args)) => cli::doctor::run(args),
+        Some(("log", args)) => cli::log::run(args),
         Some(("compare", args)) => cli::compare::run(args),
-        Some(("mirrors", args)) => cli::mirrors::run(args),
         Some(("config", args)) => cli::config::run(args),
         Some(("completions", args)) => cli::meta::completions(args),
         Some(("man", _)) => cli::meta::man(),

@@ -300,6 +300,11 @@ impl FromKeep {
             ),
             ("alarms", "Alarms raised", c.alarms.get()),
             (
+                "log_appended",
+                "Versions given to our own log; some had their record before",
+                c.logged.get(),
+            ),
+            (
                 "differs",
                 "Answers of upstreams that differ from what is kept",
                 c.differs.get(),

@@ -107,6 +107,7 @@ async fn ready(keep: &Keep) -> Response<Body> {
             .iter()
             .map(|(name, forked)| json!({ "name": name, "contradicted_itself": forked }))
             .collect::<Vec<_>>(),
+        "log": report.log,
         "alarms": report.alarms,
     });
     let status = if report.store.is_ok() {

@@ -5,8 +5,8 @@ pub mod config;
 pub mod doctor;
 pub mod explain;
 pub mod fetch;
+pub mod log;
 pub mod meta;
-pub mod mirrors;
 pub mod purge;
 pub mod run;
 pub mod serve;
@@ -28,10 +28,10 @@ pub fn command() -> Command {
         .subcommand(serve::command())
         .subcommand(fetch::command())
         .subcommand(purge::command())
+        .subcommand(log::command())
         .subcommand(explain::command())
         .subcommand(run::command())
         .subcommand(compare::command())
-        .subcommand(mirrors::command())
         .subcommand(doctor::command())
         .subcommand(config::command())
         .subcommands(meta::commands())

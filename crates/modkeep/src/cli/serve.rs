@@ -42,13 +42,14 @@ async fn serve(settings: Typed) -> Result<ExitCode, Failed> {
         .await
         .map_err(|r| Failed::unknown(r.text))?;
     let log = access_log(&settings)?;
+    let key = keep.own_log().map(keep::OwnLog::key);
     let server = Server::bind(settings.server.clone(), keep, log)
         .await
         .map_err(|e| match e {
             StartError::Tls(_) => Failed::usage(e),
             StartError::Listen { .. } => Failed::unknown(e),
         })?;
-    announce(&server)?;
+    announce(&server, key.as_deref())?;
     server
         .run(async move {
             tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
@@ -63,10 +64,13 @@ async fn serve(settings: Typed) -> Result<ExitCode, Failed> {
     clippy::print_stderr,
     reason = "the command line's own voice"
 )]
-fn announce(server: &Server) -> Result<(), Failed> {
+fn announce(server: &Server, key: Option<&str>) -> Result<(), Failed> {
     let urls = server.urls().map_err(Failed::unknown)?;
     if let Some(url) = urls.iter().find(|u| u.starts_with("http")) {
         eprintln!("To use it:\n  go env -w GOPROXY={url}");
+        if let Some(key) = key {
+            eprintln!("  go env -w GOSUMDB='{key}'");
+        }
     }
     for url in &urls {
         println!("modkeep ready {url}");

@@ -6,7 +6,7 @@ mod sumdb;
 mod table;
 
 pub use file::{ConfigFile, find};
-pub use parse::{AccessTarget, Problem, Typed, default_data};
+pub use parse::{AccessTarget, LogSetting, Problem, Typed, default_data, log_name};
 pub use sumdb::{SumdbSetting, parse as parse_sumdb};
 pub use table::{SETTINGS, Setting, Shape, env_name};
 

@@ -2,6 +2,7 @@
 
 use super::sumdb::{self, SumdbSetting};
 use super::{Origin, SETTINGS, Shape, Values, env_name, switch};
+use crate::log_key::KeySource;
 use gomod::govcs::GoVcs;
 use gomod::pattern::Patterns;
 use server::{AccessFormat, Address};
@@ -44,6 +45,8 @@ pub struct Typed {
     pub vcs: VcsSettings,
     pub sumdb: Vec<SumdbSetting>,
     pub no_sumdb: Patterns,
+    /// Our own log; served when it has a name.
+    pub log: LogSettings,
     pub keep: keep::Settings,
     pub server: server::Settings,
     pub access: AccessTarget,
@@ -51,6 +54,35 @@ pub struct Typed {
     pub log_level: String,
     /// Whether the event log has colours.
     pub log_color: bool,
+}
+
+/// What concerns our own log.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    pub name: Option<String>,
+    pub key: Option<KeySource>,
+    pub witness: Option<PathBuf>,
+}
+
+/// Our own log, with what is not set filled in.
+#[derive(Debug, Clone)]
+pub struct LogSetting {
+    pub key: KeySource,
+    pub witness: Option<PathBuf>,
+}
+
+/// A log's name: a host, optionally with a path, as the go command wants it.
+pub fn log_name(text: &str) -> Result<String, String> {
+    let host = text.split('/').next().unwrap_or_default();
+    let good = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
+    let clean = text.split('/').all(|e| !matches!(e, "" | "." | ".."));
+    let endpoint = |e: &str| matches!(e, "supported" | "latest" | "checkpoint" | "lookup" | "tile");
+    match clean && text.chars().all(good) && host.contains('.') && !text.split('/').any(endpoint) {
+        true => Ok(text.into()),
+        false => Err(format!(
+            "{text:?}: a log's name looks like a host, optionally with a path: sum.example.com/team"
+        )),
+    }
 }
 
 /// What concerns version control.
@@ -92,6 +124,7 @@ impl Typed {
         let vcs = r.vcs();
         let sumdb = r.parse_many("sumdb", sumdb::parse);
         let no_sumdb = r.parse("no-sumdb", patterns);
+        let log = r.log(sumdb.as_deref().unwrap_or_default());
         let net = NetSettings {
             ca_files: values.many("ca").iter().map(PathBuf::from).collect(),
             ..NetSettings::default()
@@ -114,7 +147,7 @@ impl Typed {
         let log_level = r.parse("log-level", log_level);
         r.switches();
         let read = (
-            upstream, vcs, sumdb, no_sumdb, keep, server, log_format, log_level, data,
+            upstream, vcs, sumdb, no_sumdb, log, keep, server, log_format, log_level, data,
         );
         match read {
             (
@@ -122,6 +155,7 @@ impl Typed {
                 Some(vcs),
                 Some(sumdb),
                 Some(no_sumdb),
+                Some(log),
                 Some(keep),
                 Some(server),
                 Some(log_format),
@@ -135,6 +169,7 @@ impl Typed {
                 vcs,
                 sumdb,
                 no_sumdb,
+                log,
                 keep,
                 server,
                 access,
@@ -147,7 +182,38 @@ impl Typed {
     }
 }
 
+impl Typed {
+    /// Where our log's key and its witness are, set or not.
+    pub fn log_setting(&self) -> LogSetting {
+        let in_data = || KeySource::File(self.data.join("log.key"));
+        LogSetting {
+            key: self.log.key.clone().unwrap_or_else(in_data),
+            witness: self.log.witness.clone(),
+        }
+    }
+}
+
 impl Reader<'_> {
+    fn log(&mut self, databases: &[SumdbSetting]) -> Option<LogSettings> {
+        let name = self.parse("log-name", |text| match text {
+            "" => Ok(None),
+            text if databases.iter().any(|d| d.verifier.name() == text) => {
+                Err(format!("{text} is the name of a --sumdb"))
+            }
+            text => log_name(text).map(Some),
+        });
+        let key = self.parse("log-key", |text| match text {
+            "" => Ok(None),
+            text => KeySource::parse(text).map(Some),
+        });
+        let witness = self.values.one("log-witness-file");
+        Some(LogSettings {
+            name: name?,
+            key: key?,
+            witness: (!witness.is_empty()).then(|| witness.into()),
+        })
+    }
+
     fn vcs(&mut self) -> Option<VcsSettings> {
         let insecure = self.parse("insecure", patterns);
         let rules = self.parse("vcs", |t| {

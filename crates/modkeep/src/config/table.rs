@@ -153,6 +153,24 @@ pub const SETTINGS: &[Setting] = &[
         "available",
         "While no checksum database answers: serve marked unverified and check later, or refuse",
     ),
+    one(
+        "log-name",
+        "NAME",
+        "",
+        "Run an own checksum database under this name (see modkeep log)",
+    ),
+    one(
+        "log-key",
+        "KEY",
+        "",
+        "Its private key: FILE, env:VARIABLE or cmd:COMMAND [default: log.key in the data directory]",
+    ),
+    one(
+        "log-witness-file",
+        "FILE",
+        "",
+        "Second place of its last signed head, best on another disk: keeps a restored backup from forking it",
+    ),
     secret(one(
         "alarm-webhook",
         "URL",

@@ -21,7 +21,6 @@ mod freshness;
 mod golang;
 mod hostile;
 mod lookahead;
-mod mirrors;
 mod misses;
 mod operating;
 mod protocol;
