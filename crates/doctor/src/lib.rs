@@ -17,6 +17,7 @@ pub mod compare;
 pub mod explain;
 pub mod facts;
 pub mod mask;
+pub mod mirrors;
 pub mod net;
 pub mod render;
 pub mod screen;

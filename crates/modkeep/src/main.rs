@@ -7,6 +7,7 @@ mod config;
 mod exit;
 mod goenv;
 mod log_key;
+mod mirrors;
 mod run;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Some(("doctor", args)) => cli::doctor::run(args),
         Some(("log", args)) => cli::log::run(args),
         Some(("compare", args)) => cli::compare::run(args),
+        Some(("mirrors", args)) => cli::mirrors::run(args),
         Some(("config", args)) => cli::config::run(args),
         Some(("completions", args)) => cli::meta::completions(args),
         Some(("man", _)) => cli::meta::man(),

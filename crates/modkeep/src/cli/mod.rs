@@ -7,6 +7,7 @@ pub mod explain;
 pub mod fetch;
 pub mod log;
 pub mod meta;
+pub mod mirrors;
 pub mod purge;
 pub mod run;
 pub mod serve;
@@ -32,6 +33,7 @@ pub fn command() -> Command {
         .subcommand(explain::command())
         .subcommand(run::command())
         .subcommand(compare::command())
+        .subcommand(mirrors::command())
         .subcommand(doctor::command())
         .subcommand(config::command())
         .subcommands(meta::commands())

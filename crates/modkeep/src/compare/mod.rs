@@ -7,6 +7,8 @@
 mod here;
 mod there;
 
+pub use there::{record, short};
+
 use crate::boot::Links;
 use crate::exit::Failed;
 use crate::goenv::{GoEnv, list_text, split_list};

@@ -76,13 +76,14 @@ fn note(source: &mut Source, mut errors: Vec<(String, bool)>) {
     source.error = Some(texts.join("; ")).filter(|text| !text.is_empty());
 }
 
-/// The first line of a failure.
-fn short(failure: &Failure) -> String {
-    failure
-        .text()
-        .lines()
-        .next()
-        .unwrap_or_default()
+/// The first line of a failure, without what the HTTP client says before the cause.
+pub fn short(failure: &Failure) -> String {
+    let line = failure.text().lines().next().unwrap_or_default();
+    let cause = line
+        .rsplit_once("error sending request: ")
+        .map_or(line, |(_, cause)| cause);
+    cause
+        .trim_start_matches("client error (Connect): ")
         .trim()
         .to_owned()
 }

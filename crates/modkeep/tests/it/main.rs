@@ -21,6 +21,7 @@ mod freshness;
 mod golang;
 mod hostile;
 mod lookahead;
+mod mirrors;
 mod misses;
 mod operating;
 mod protocol;
