@@ -170,6 +170,7 @@ impl Applier {
                 }
             }
         }
+        hands.shared.index.close();
         self.lock().ended = true;
         self.changed.notify_all();
     }

@@ -22,48 +22,41 @@ const ROW_BYTES: usize = 24;
 #[derive(Debug)]
 pub(crate) struct IndexBuilder {
     dir: PathBuf,
+    heaps: Heaps,
+}
+
+/// Rows by the first byte of their key, in scratch files beyond some number.
+#[derive(Debug)]
+pub(crate) struct Heaps {
+    scratch: PathBuf,
     heaps: Vec<Vec<(Key, u64)>>,
 }
 
-impl IndexBuilder {
-    pub fn new(dir: &Path) -> Result<Self, LedgerError> {
-        let builder = Self {
-            dir: dir.to_owned(),
-            heaps: vec![Vec::new(); 256],
-        };
-        builder.clear()?;
-        Ok(builder)
-    }
+impl Heaps {
+    /// How many there are.
+    pub const COUNT: usize = 256;
 
-    fn scratch(&self) -> PathBuf {
-        self.dir.join("index.build")
-    }
-
-    fn clear(&self) -> Result<(), LedgerError> {
-        let scratch = self.scratch();
-        match fs::remove_dir_all(&scratch) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(LedgerError::disk("remove", &scratch)(error))
-            }
-            _ => Ok(()),
+    /// Empty heaps; `scratch` is a directory that need not be there.
+    pub fn new(scratch: PathBuf) -> Self {
+        Self {
+            scratch,
+            heaps: vec![Vec::new(); Self::COUNT],
         }
     }
 
     pub fn add(&mut self, key: Key, id: u64) -> Result<(), LedgerError> {
         let heap = usize::from(key.0[0]);
         self.heaps[heap].push((key, id));
-        if self.heaps[heap].len() >= ROWS_MAX {
-            let scratch = self.scratch();
-            self.spill(heap)
-                .map_err(LedgerError::disk("write", &scratch))?;
+        if self.heaps[heap].len() < ROWS_MAX {
+            return Ok(());
         }
-        Ok(())
+        let spilled = self.spill(heap);
+        spilled.map_err(LedgerError::disk("write", &self.scratch))
     }
 
     fn spill(&mut self, heap: usize) -> io::Result<()> {
-        let scratch = self.scratch();
-        fs::create_dir_all(&scratch)?;
-        let path = scratch.join(heap.to_string());
+        fs::create_dir_all(&self.scratch)?;
+        let path = self.scratch.join(heap.to_string());
         let mut file = File::options().create(true).append(true).open(path)?;
         let mut bytes = Vec::with_capacity(ROWS_MAX * ROW_BYTES);
         for (key, id) in self.heaps[heap].drain(..) {
@@ -73,14 +66,14 @@ impl IndexBuilder {
         file.write_all(&bytes)
     }
 
-    /// All rows of a heap, sorted.
-    fn take(&mut self, heap: usize) -> io::Result<Vec<(Key, u64)>> {
+    /// Takes all rows of a heap, sorted.
+    pub fn take(&mut self, heap: usize) -> Result<Vec<(Key, u64)>, LedgerError> {
         let mut rows = std::mem::take(&mut self.heaps[heap]);
-        let path = self.scratch().join(heap.to_string());
-        let spilled = match fs::read(path) {
+        let path = self.scratch.join(heap.to_string());
+        let spilled = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
+            Err(error) => return Err(LedgerError::disk("read", &path)(error)),
         };
         let (spilled, _) = spilled.as_chunks::<ROW_BYTES>();
         for row in spilled {
@@ -91,6 +84,31 @@ impl IndexBuilder {
         }
         rows.sort_unstable();
         Ok(rows)
+    }
+
+    /// Removes the scratch files.
+    pub fn clear(&self) -> Result<(), LedgerError> {
+        match fs::remove_dir_all(&self.scratch) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(LedgerError::disk("remove", &self.scratch)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl IndexBuilder {
+    pub fn new(dir: &Path) -> Result<Self, LedgerError> {
+        let heaps = Heaps::new(dir.join("index.build"));
+        heaps.clear()?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            heaps,
+        })
+    }
+
+    pub fn add(&mut self, key: Key, id: u64) -> Result<(), LedgerError> {
+        self.heaps.add(key, id)
     }
 
     /// Writes the index and puts it in its place.
@@ -104,7 +122,7 @@ impl IndexBuilder {
             disk.replace(&new, &path)
         };
         publish().map_err(LedgerError::disk("write", &path))?;
-        self.clear()
+        self.heaps.clear()
     }
 
     fn fill(&mut self, path: &Path, mark: &Mark) -> Result<(), LedgerError> {
@@ -120,11 +138,8 @@ impl IndexBuilder {
         start().map_err(failed)?;
         let sql = "INSERT INTO entry (key, id) VALUES (?, ?)";
         let mut insert = db.prepare(sql).map_err(failed)?;
-        for heap in 0..self.heaps.len() {
-            let scratch = self.scratch();
-            let rows = self
-                .take(heap)
-                .map_err(LedgerError::disk("read", &scratch))?;
+        for heap in 0..Heaps::COUNT {
+            let rows = self.heaps.take(heap)?;
             if let Some(pair) = rows.windows(2).find(|pair| pair[0].0 == pair[1].0) {
                 return Err(two_records(pair[0].1, pair[1].1));
             }

@@ -41,6 +41,11 @@ pub(crate) struct Step {
 }
 
 impl State {
+    /// Before the first frame.
+    pub fn start() -> Self {
+        Self::at(&Mark::START, Edge::default())
+    }
+
     /// The state that a mark names. Its `edge` was restored against the mark's root.
     pub fn at(mark: &Mark, edge: Edge) -> Self {
         Self {
@@ -99,8 +104,15 @@ impl State {
         Ok((step, bytes))
     }
 
-    /// Judges a frame that was found at `at`: it must follow from this state.
-    pub fn replay(&self, at: Position, frame: Frame, bytes: usize) -> Result<Step, String> {
+    /// Judges a frame that was found at `at`: it must follow from this state. `leaves` are the
+    /// hashes of its records.
+    pub fn replay(
+        &self,
+        at: Position,
+        frame: Frame,
+        bytes: usize,
+        leaves: &[Hash],
+    ) -> Result<Step, String> {
         let Self { head, sequence, .. } = self;
         if frame.sequence != *sequence || frame.old != head.size || frame.epoch < self.epoch {
             return Err(format!(
@@ -108,8 +120,7 @@ impl State {
                 frame.sequence, frame.old, head.size
             ));
         }
-        let texts: Vec<&str> = frame.texts().into_iter().map(|(_, text)| text).collect();
-        let batch = edge::plan(&self.edge, &leaves(&texts)).map_err(|error| error.to_string())?;
+        let batch = edge::plan(&self.edge, leaves).map_err(|error| error.to_string())?;
         if batch.head.hash != frame.root {
             return Err("its records do not lead to its root".to_owned());
         }
@@ -149,17 +160,17 @@ impl Step {
 
     /// Its rows of the index.
     pub fn rows(&self) -> Result<Vec<(Key, u64)>, LedgerError> {
-        let texts = self.frame.texts().into_iter();
-        (self.frame.old..)
-            .zip(texts)
-            .map(|(id, (_, text))| Ok((Key::of_text(text)?, id)))
-            .collect()
+        rows_of(&self.frame)
     }
+}
 
-    /// Checks both signed heads of the frame.
-    pub fn check_notes(&self, key: &VerifierKey) -> Result<(), NoteError> {
-        check_notes(&self.frame, key)
-    }
+/// A frame's rows of the index.
+pub(crate) fn rows_of(frame: &Frame) -> Result<Vec<(Key, u64)>, LedgerError> {
+    let texts = frame.texts().into_iter();
+    (frame.old..)
+        .zip(texts)
+        .map(|(id, (_, text))| Ok((Key::of_text(text)?, id)))
+        .collect()
 }
 
 /// Checks both signed heads of a frame: ours, and of this very tree.
@@ -186,6 +197,12 @@ fn checkpoint_text(origin: &str, head: &TreeHead) -> String {
         extensions: Vec::new(),
     }
     .to_text()
+}
+
+/// The hashes of a frame's records.
+pub(crate) fn leaves_of(frame: &Frame) -> Vec<Hash> {
+    let texts: Vec<&str> = frame.texts().into_iter().map(|(_, text)| text).collect();
+    leaves(&texts)
 }
 
 /// The key, and the last head it signed: it signs nothing that does not follow from that.

@@ -38,7 +38,16 @@ impl Flats {
     pub fn open(dir: &Path, disk: &dyn Disk) -> Result<Self, LedgerError> {
         let hashes = dir.join("hashes");
         fs::create_dir_all(&hashes).map_err(LedgerError::disk("make", &hashes))?;
-        Self::each(dir, |path| disk.open(path))
+        let flats = Self::each(dir, |path| disk.open(path))?;
+        // The names too, or a mark could outlive the files it speaks of.
+        disk.sync_dir(&hashes)
+            .map_err(LedgerError::disk("sync", &hashes))?;
+        Ok(flats)
+    }
+
+    /// Opens the files to read; all must be there.
+    pub fn read_only(dir: &Path) -> Result<Self, LedgerError> {
+        Self::each(dir, |path| File::open(path))
     }
 
     fn each(dir: &Path, open: impl Fn(&Path) -> io::Result<File>) -> Result<Self, LedgerError> {

@@ -61,9 +61,10 @@ pub(crate) fn remove(dir: &Path, disk: &dyn Disk) -> Result<(), LedgerError> {
 }
 
 pub(crate) fn failed(path: &Path, error: rusqlite::Error) -> LedgerError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
     match error.sqlite_error_code() {
-        Some(DatabaseCorrupt | NotADatabase) => LedgerError::derived(path, error),
+        // `Unknown` is what a missing table is; without a code, a value has another type.
+        Some(DatabaseCorrupt | NotADatabase | Unknown) | None => LedgerError::derived(path, error),
         _ => LedgerError::disk("use the index", path)(io::Error::other(error)),
     }
 }
@@ -88,6 +89,52 @@ impl Index {
             idle.push(db);
         }
         Ok(id)
+    }
+
+    /// Hands over the mark and then all rows, in the order of their keys.
+    pub fn each(
+        &self,
+        mut row: impl FnMut(Key, u64) -> Result<(), LedgerError>,
+    ) -> Result<Option<Mark>, LedgerError> {
+        let failed = |error| failed(&self.path, error);
+        let db = self.look()?;
+        // One view of both.
+        db.execute_batch("BEGIN").map_err(failed)?;
+        let mark: Option<Vec<u8>> = db
+            .query_row("SELECT state FROM mark", [], |row| row.get(0))
+            .optional()
+            .map_err(failed)?;
+        let mut select = db
+            .prepare("SELECT key, id FROM entry ORDER BY key")
+            .map_err(failed)?;
+        let mut rows = select.query([]).map_err(failed)?;
+        while let Some(found) = rows.next().map_err(failed)? {
+            let key = found.get(0).map_err(failed)?;
+            let id: i64 = found.get(1).map_err(failed)?;
+            row(Key(key), id as u64)?;
+        }
+        Ok(mark.and_then(|mark| Mark::parse(&mark)))
+    }
+
+    /// A connection that leaves no traces. One to a write-ahead log makes files beside it, so where
+    /// there is no such log the file is read as one that nobody changes.
+    fn look(&self) -> Result<Connection, LedgerError> {
+        let wal = self.path.with_file_name("index-wal");
+        if wal.exists() {
+            return connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        }
+        let path = self.path.display().to_string();
+        let escaped = path
+            .replace('%', "%25")
+            .replace('?', "%3f")
+            .replace('#', "%23");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        connect(Path::new(&format!("file:{escaped}?immutable=1")), flags)
+    }
+
+    /// Closes what is idle. The writer's connection must be the last: only it can tidy up.
+    pub fn close(&self) {
+        self.lock().clear();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {

@@ -39,6 +39,7 @@ use tokio::sync::{mpsc, oneshot};
 
 mod applier;
 mod build;
+mod check;
 mod commit;
 mod cosign;
 mod disk;
@@ -55,6 +56,7 @@ mod segments;
 mod witness;
 mod writer;
 
+pub use check::{Finding, Report, check};
 pub use disk::{Disk, RealDisk};
 pub use error::{LedgerError, WitnessRefusal};
 pub use reader::{Cosigned, Found, Head, RECORDS_MAX, Reader};

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::Options;
 use crate::build::IndexBuilder;
-use crate::commit::{HeadSigner, State, Step};
+use crate::commit::{HeadSigner, State, Step, check_notes, leaves_of};
 use crate::disk::Disk;
 use crate::error::{LedgerError, WitnessRefusal};
 use crate::flat::Flats;
@@ -340,7 +340,8 @@ impl Shared {
         frame: Frame,
         bytes: usize,
     ) -> Result<Step, LedgerError> {
-        let replayed = state.replay(at, frame, bytes);
+        let leaves = leaves_of(&frame);
+        let replayed = state.replay(at, frame, bytes, &leaves);
         replayed.map_err(|what| LedgerError::damaged(self.place(at), what))
     }
 
@@ -376,7 +377,7 @@ impl Shared {
 }
 
 fn check_signed(shared: &Shared, last: &Step) -> Result<(), LedgerError> {
-    match last.check_notes(&shared.key) {
+    match check_notes(&last.frame, &shared.key) {
         Ok(()) => Ok(()),
         Err(NoteError::Unverified) => Err(LedgerError::OtherKey {
             ours: shared.key.to_string(),
@@ -509,6 +510,16 @@ fn owner(dir: &Path) -> Result<String, LedgerError> {
 }
 
 impl Head {
+    /// A head without notes, to compare with.
+    pub(crate) fn at(state: &State) -> Self {
+        Self {
+            size: state.head.size,
+            root: state.head.hash,
+            edge: Arc::clone(&state.edge),
+            ..Self::none()
+        }
+    }
+
     /// Stands until the first real one is known; nobody sees it.
     fn none() -> Self {
         Self {

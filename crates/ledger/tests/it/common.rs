@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tempfile::TempDir;
+
 use ledger::{Head, Ledger, LedgerError, NewRecord, Options, Reader};
 use tlog::hash::Hash;
 use tlog::head::Checkpoint;
@@ -10,6 +12,15 @@ use tlog::tree;
 use tlog::{TreeHead, record};
 
 pub const NAME: &str = "log.example/db";
+
+/// A directory in memory, where there is one: these tests keep their own account of durability.
+pub fn scratch() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    match memory.is_dir() {
+        true => tempfile::tempdir_in(memory).unwrap(),
+        false => tempfile::tempdir().unwrap(),
+    }
+}
 
 pub fn signer() -> Signer {
     Signer::from_seed(NAME, &[42; 32]).unwrap()

@@ -4,3 +4,7 @@
 
 mod appending;
 mod common;
+mod damage;
+mod faults;
+mod lying;
+mod witness;
