@@ -16,6 +16,8 @@ mod checks;
 pub mod compare;
 pub mod explain;
 pub mod facts;
+mod goversion;
+pub mod gowork;
 pub mod mask;
 pub mod mirrors;
 pub mod net;

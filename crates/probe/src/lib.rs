@@ -94,7 +94,7 @@ async fn run(
     name: &'static str,
     facts: &Mutex<Facts>,
     watcher: &Watcher,
-    look: impl Future<Output = Found>,
+    look: impl Future<Output = Found> + Send,
 ) {
     watcher(Progress::Began(name));
     let began = Instant::now();

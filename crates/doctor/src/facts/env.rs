@@ -14,6 +14,8 @@ pub struct GoFacts {
     pub env: Option<BTreeMap<String, String>>,
     /// What `go env` said instead, if it failed.
     pub env_error: Option<String>,
+    /// Toolchains in the module cache, such as `go1.26.1`.
+    pub toolchains: Option<Vec<String>>,
 }
 
 /// One go command.
@@ -300,6 +302,17 @@ impl EnvFacts {
                 Some(home) => format!("{home}/go"),
                 None => String::new(),
             },
+            "GOCACHE" => {
+                let own = self.os("XDG_CACHE_HOME").filter(|dir| dir.starts_with('/'));
+                match (own, &self.home) {
+                    (Some(dir), _) => format!("{dir}/go-build"),
+                    (None, Some(home)) if self.os_name.as_deref() == Some("macos") => {
+                        format!("{home}/Library/Caches/go-build")
+                    }
+                    (None, Some(home)) => format!("{home}/.cache/go-build"),
+                    (None, None) => String::new(),
+                }
+            }
             "GOMODCACHE" => {
                 let path = self.setting("GOPATH").value;
                 match path.split(':').next().filter(|first| !first.is_empty()) {

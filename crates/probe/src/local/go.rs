@@ -56,7 +56,23 @@ pub async fn look(settings: &Settings) -> GoFacts {
         found.push(describe(path).await);
     }
     facts.on_path = Some(found);
+    facts.toolchains = Some(toolchains(Path::new(&settings.get("GOMODCACHE"))));
     facts
+}
+
+/// Toolchains in the module cache: `golang.org/toolchain@v0.0.1-go1.26.1.linux-amd64`.
+fn toolchains(modcache: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(modcache.join("golang.org"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let name = |dir: String| {
+        let version = dir.strip_prefix("toolchain@v0.0.1-")?;
+        let end = version.rfind('.')?;
+        Some(version[..end].to_owned())
+    };
+    names.filter_map(name).take(200).collect()
 }
 
 async fn describe(path: &Path) -> GoBinary {
