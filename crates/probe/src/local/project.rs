@@ -31,8 +31,12 @@ pub fn look(dir: &Path, settings: &Settings, asked: Option<&Asked>) -> ProjectFa
     facts.work = work(dir, settings);
     let Some(gomod) = gomod else {
         facts.go_mod = Seen::Absent;
-        let found = sources::walk(dir, "");
-        facts.packages = Some(found.packages);
+        // Outside a module only this directory counts: it may be somebody's whole home.
+        facts.packages = Some(if sources::has_go_files(dir) {
+            vec![String::new()]
+        } else {
+            Vec::new()
+        });
         return facts;
     };
     let root = gomod.parent().unwrap_or(dir).to_owned();
@@ -43,7 +47,7 @@ pub fn look(dir: &Path, settings: &Settings, asked: Option<&Asked>) -> ProjectFa
     facts.vendor = vendor(&root);
     facts.repository = above(dir, ".git").and_then(|git| Some(git.parent()?.display().to_string()));
     facts.docker = docker(&root);
-    let mut found = sources::walk(&root, "");
+    let mut found = sources::walk(&root);
     facts.partial = found.partial;
     facts.packages = Some(std::mem::take(&mut found.packages));
     facts.nested = Some(

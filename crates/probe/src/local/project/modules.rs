@@ -185,7 +185,7 @@ fn provider(
         return provider;
     };
     let dir = tree.join(below);
-    provider.holds = Some(has_go_files(&dir));
+    provider.holds = Some(super::sources::has_go_files(&dir));
     let mut place = tree;
     provider.nested = Some(
         below
@@ -203,11 +203,4 @@ fn extracted(cache: &Path, module: &str, version: &str) -> Option<PathBuf> {
     let path = gomod::escape::escape_path(module).ok()?;
     let version = gomod::escape::escape_version(version).ok()?;
     Some(cache.join(format!("{path}@{version}")))
-}
-
-fn has_go_files(dir: &Path) -> bool {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .into_iter()
-        .any(|entry| entry.file_name().to_string_lossy().ends_with(".go"))
 }

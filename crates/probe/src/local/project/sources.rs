@@ -34,11 +34,11 @@ pub struct Sources {
 }
 
 /// Walks a module's tree as `./...` does: no `vendor`, `testdata`, `_x`, `.x`, no nested module.
-pub fn walk(root: &Path, below: &str) -> Sources {
+pub fn walk(root: &Path) -> Sources {
     let mut found = Sources::default();
     let mut imports: BTreeMap<String, Import> = BTreeMap::new();
     let (mut entries, mut files) = (0, 0);
-    let mut open = vec![below.to_owned()];
+    let mut open = vec![String::new()];
     while let Some(dir) = open.pop() {
         let mut has_go = false;
         for entry in std::fs::read_dir(root.join(&dir))
@@ -116,6 +116,13 @@ fn read(root: &Path, path: &str, imports: &mut BTreeMap<String, Import>) {
         import.test_only &= test;
         import.constrained &= head.constrained;
     }
+}
+
+/// Whether a directory itself holds Go files.
+pub fn has_go_files(dir: &Path) -> bool {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names = entries.map(|entry| entry.file_name());
+    names.any(|name| name.to_string_lossy().ends_with(".go"))
 }
 
 /// Packages of the standard library; `None` if the tree has no sources.
