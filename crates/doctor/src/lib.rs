@@ -22,6 +22,7 @@ pub mod mask;
 pub mod mirrors;
 pub mod net;
 pub mod render;
+pub mod repro;
 pub mod screen;
 
 pub use cause::{Cause, Lang};

@@ -8,6 +8,7 @@ mod exit;
 mod goenv;
 mod log_key;
 mod mirrors;
+mod repro;
 mod run;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Some(("log", args)) => cli::log::run(args),
         Some(("compare", args)) => cli::compare::run(args),
         Some(("mirrors", args)) => cli::mirrors::run(args),
+        Some(("repro", args)) => cli::repro::run(args),
         Some(("config", args)) => cli::config::run(args),
         Some(("completions", args)) => cli::meta::completions(args),
         Some(("man", _)) => cli::meta::man(),

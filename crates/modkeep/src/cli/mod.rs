@@ -9,6 +9,7 @@ pub mod log;
 pub mod meta;
 pub mod mirrors;
 pub mod purge;
+pub mod repro;
 pub mod run;
 pub mod serve;
 
@@ -34,6 +35,7 @@ pub fn command() -> Command {
         .subcommand(run::command())
         .subcommand(compare::command())
         .subcommand(mirrors::command())
+        .subcommand(repro::command())
         .subcommand(doctor::command())
         .subcommand(config::command())
         .subcommands(meta::commands())

@@ -5,6 +5,7 @@ use crate::exit::Failed;
 use crate::goenv::{GoEnv, list_text, split_list};
 use crate::run::words::Seen;
 use gomod::pattern::Patterns;
+use gomod::version::ModuleVersion;
 use keep::Keep;
 use server::{AccessFormat, AccessLog, Address, Server};
 use std::io::Write;
@@ -79,6 +80,18 @@ impl Front {
     /// What GOPROXY has to be for the child.
     pub fn goproxy(&self) -> String {
         format!("{}{}", self.url, self.tail)
+    }
+
+    /// Its own address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Who delivered a version's zip, or its go.mod where the zip was not asked for.
+    pub fn source_of(&self, version: &ModuleVersion) -> Option<String> {
+        let report = self.keep.version_report(version).ok()?;
+        let of = |kind: &str| report.files.iter().find(|f| f.file.ends_with(kind));
+        of("zip").or_else(|| of("mod")).map(|f| f.source.clone())
     }
 
     /// Stops it and gives what it has seen.

@@ -25,5 +25,6 @@ mod mirrors;
 mod misses;
 mod operating;
 mod protocol;
+mod repro;
 mod run;
 mod upstreams;
