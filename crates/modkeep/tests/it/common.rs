@@ -358,6 +358,13 @@ impl Connection {
         Self { stream }
     }
 
+    /// To a server that may die at any moment.
+    pub fn try_open(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        Some(Self { stream })
+    }
+
     /// One request, with the target as it is, asking for the connection to be closed after it.
     pub fn send(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) {
         let mut text = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");

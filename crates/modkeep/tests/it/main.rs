@@ -24,6 +24,7 @@ mod lookahead;
 mod mirrors;
 mod misses;
 mod operating;
+mod own_log;
 mod protocol;
 mod repro;
 mod run;
