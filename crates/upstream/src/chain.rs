@@ -2,7 +2,7 @@
 
 use crate::body::Body;
 use crate::failure::Failure;
-use crate::health::{Health, Status, pauses};
+use crate::health::{Health, Status};
 use crate::net::{Encoding, Net, Reach, failure_of};
 use crate::origin::Origin;
 use crate::proxies::{Entry, Place, ProxyList, show};
@@ -292,9 +292,9 @@ impl Chain {
 
     /// Marks a server down and starts the probe that will bring it up.
     fn fell(&self, server: &Arc<Server>, failure: Failure) {
-        if !server.health.fell(failure.clone()) {
+        let Some(pauses) = server.health.fell(failure.clone()) else {
             return;
-        }
+        };
         tracing::warn!(
             upstream.name = show(&server.url),
             reason = failure.text(),
@@ -303,7 +303,7 @@ impl Chain {
         let (server, net) = (Arc::clone(server), self.net.clone());
         let url = join(&server.url, &server.health.probe_path());
         tokio::spawn(async move {
-            for pause in pauses() {
+            for pause in pauses {
                 tokio::time::sleep(pause).await;
                 if probe(&net, &url, &server.url).await {
                     break;

@@ -15,6 +15,11 @@ use tokio::time::Instant;
 const PROBE_FIRST: Duration = Duration::from_millis(500);
 const PROBE_MAX: Duration = Duration::from_secs(15);
 
+/// An upstream that falls again within this time after it rose answers small probes and fails at real
+/// work (it crawls, say). Each time the first pause is four times as long, up to the limit.
+const RELAPSE: Duration = Duration::from_secs(60);
+const RELAPSE_PAUSE_MAX: Duration = Duration::from_secs(120);
+
 /// One upstream's state, as shown in readiness and metrics.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -45,6 +50,9 @@ struct State {
     down: Option<Down>,
     /// A path that went well: what a probe asks again.
     good: Option<String>,
+    /// When it came up the last time, and how often it fell soon after.
+    rose: Option<Instant>,
+    relapses: u32,
 }
 
 impl Health {
@@ -69,22 +77,26 @@ impl Health {
         }
     }
 
-    /// Remembers that it is down. True for the caller who has to start the probe.
-    pub fn fell(&self, failure: Failure) -> bool {
+    /// Remembers that it is down. The caller who gets pauses has to start the probe.
+    pub fn fell(&self, failure: Failure) -> Option<impl Iterator<Item = Duration> + use<>> {
         let mut state = self.lock();
-        let first = state.down.is_none();
-        if first {
-            state.down = Some(Down {
-                failure,
-                since: Instant::now(),
-            });
+        if state.down.is_some() {
+            return None;
         }
-        first
+        state.down = Some(Down {
+            failure,
+            since: Instant::now(),
+        });
+        let again = state.rose.is_some_and(|rose| rose.elapsed() < RELAPSE);
+        state.relapses = if again { state.relapses + 1 } else { 0 };
+        Some(pauses(state.relapses))
     }
 
     /// It answers again.
     pub fn rose(&self) {
-        self.lock().down = None;
+        let mut state = self.lock();
+        state.down = None;
+        state.rose = Some(Instant::now());
     }
 
     /// What a probe should ask: what went well before, else the root, where any answer will do. Never
@@ -111,6 +123,35 @@ impl Health {
 }
 
 /// Pauses before each probe, for ever.
-pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
-    std::iter::successors(Some(PROBE_FIRST), |d| Some((*d * 2).min(PROBE_MAX)))
+fn pauses(relapses: u32) -> impl Iterator<Item = Duration> {
+    let first = PROBE_FIRST.saturating_mul(4u32.saturating_pow(relapses));
+    let first = first.min(RELAPSE_PAUSE_MAX);
+    std::iter::successors(Some(first), |d| Some((*d * 2).min(PROBE_MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn failure() -> Failure {
+        Failure::TimedOut("crawls".into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_falls_again_at_once_is_left_alone_for_longer() {
+        let health = Health::default();
+        let mut firsts = Vec::new();
+        for _ in 0..6 {
+            let mut pauses = health.fell(failure()).unwrap();
+            assert!(health.fell(failure()).is_none(), "one probe is enough");
+            firsts.push(pauses.next().unwrap().as_millis());
+            assert!(pauses.take(9).all(|pause| pause <= PROBE_MAX));
+            health.rose();
+            tokio::time::advance(Duration::from_secs(20)).await;
+        }
+        assert_eq!(firsts, [500, 2000, 8000, 32_000, 120_000, 120_000]);
+        tokio::time::advance(RELAPSE).await;
+        assert_eq!(health.fell(failure()).unwrap().next(), Some(PROBE_FIRST));
+    }
 }
