@@ -6,6 +6,7 @@
 mod api;
 mod body;
 mod chain;
+mod exchange;
 mod failure;
 pub mod goimport;
 mod guard;
@@ -21,6 +22,7 @@ pub mod vcs;
 pub use api::{ApiClient, api_client};
 pub use body::Body;
 pub use chain::{Asking, Calls, Chain, Found, Patience};
+pub use exchange::Exchanged;
 pub use failure::Failure;
 pub use guard::is_public;
 pub use health::Status;

@@ -7,8 +7,9 @@ use crate::failure::{Failure, causes};
 use crate::guard::{PublicOnly, is_public};
 use crate::netrc::Netrc;
 use crate::proxies::show;
-use reqwest::header::{ACCEPT_ENCODING, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
+use bytes::Bytes;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, redirect};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -193,14 +194,35 @@ impl Net {
             check_public_literal(url)?;
         }
         let client = self.inner.client(!any_address).map_err(Failure::Failed)?;
-        let mut bare = url.clone();
-        // Only fails for URLs that cannot carry credentials.
-        let _ = bare.set_username("");
-        let _ = bare.set_password(None);
-        let mut request = client.get(bare);
+        let mut request = client.get(bare(url));
         if encoding == Encoding::Identity {
             request = request.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
+        self.send(url, request, deadline).await
+    }
+
+    /// POSTs to an address that the settings name.
+    pub(crate) async fn send_post(
+        &self,
+        url: &Url,
+        content_type: &'static str,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<Response, Failure> {
+        let client = self.inner.client(false).map_err(Failure::Failed)?;
+        let request = client
+            .post(bare(url))
+            .header(CONTENT_TYPE, HeaderValue::from_static(content_type))
+            .body(body);
+        self.send(url, request, deadline).await
+    }
+
+    async fn send(
+        &self,
+        url: &Url,
+        mut request: RequestBuilder,
+        deadline: Instant,
+    ) -> Result<Response, Failure> {
         if let Some((login, password)) = self.credentials(url) {
             request = request.basic_auth(login, Some(password));
         }
@@ -327,6 +349,15 @@ fn check_public_literal(url: &Url) -> Result<(), Failure> {
         "{} leads to a private address, which a public name may not",
         show(url)
     )))
+}
+
+/// The URL without credentials, which go into a header.
+fn bare(url: &Url) -> Url {
+    let mut bare = url.clone();
+    // Only fails for URLs that cannot carry credentials.
+    let _ = bare.set_username("");
+    let _ = bare.set_password(None);
+    bare
 }
 
 /// The next URL, if the rules let a client go there.
