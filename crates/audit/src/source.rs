@@ -64,6 +64,22 @@ pub enum Source {
     },
     /// Files.
     Dir(Arc<PathBuf>),
+    /// A log that this process has open: asked by path like any other, so that its check sees what
+    /// clients would see. The string is its name.
+    Open(Arc<str>, OpenLog),
+}
+
+/// The files of an open log: `Ok(None)` for one that is not there, an error in words.
+#[derive(Clone)]
+pub struct OpenLog(pub Arc<Answer>);
+
+/// Answers a path. May block on the disk for some microseconds.
+pub type Answer = dyn Fn(&str) -> Result<Option<Bytes>, String> + Send + Sync;
+
+impl std::fmt::Debug for OpenLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OpenLog")
+    }
 }
 
 impl Form {
@@ -131,7 +147,7 @@ impl Source {
     pub fn host(&self) -> Option<&str> {
         match self {
             Self::Url { named, .. } => named.host_str(),
-            Self::Dir(_) => None,
+            Self::Dir(_) | Self::Open(..) => None,
         }
     }
 
@@ -140,6 +156,10 @@ impl Source {
     pub async fn get(&self, path: &str, max: usize) -> Result<Bytes, Lack> {
         match self {
             Self::Dir(dir) => read(dir.join(path), max).await,
+            Self::Open(_, log) => match (log.0)(path) {
+                Ok(bytes) => bytes.ok_or(Lack::Absent),
+                Err(what) => Err(Lack::Failed(what)),
+            },
             Self::Url { net, base, named } => {
                 let url = Url::parse(&format!("{base}/{path}"))
                     .map_err(|e| Lack::Failed(format!("{path}: {e}")))?;
@@ -190,6 +210,7 @@ impl std::fmt::Display for Source {
         match self {
             Self::Url { named, .. } => f.write_str(&upstream::show(named)),
             Self::Dir(dir) => write!(f, "{}", dir.display()),
+            Self::Open(name, _) => f.write_str(name),
         }
     }
 }

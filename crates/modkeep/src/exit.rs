@@ -7,6 +7,9 @@ use std::process::ExitCode;
 /// What was checked is bad, or something is missing.
 pub const BAD: u8 = 1;
 
+/// It could not be found out.
+pub const UNKNOWN: u8 = 3;
+
 /// A command that ended badly, with the text for standard error.
 #[derive(Debug)]
 pub struct Failed {

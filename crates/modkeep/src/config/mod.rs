@@ -6,8 +6,10 @@ mod sumdb;
 mod table;
 
 pub use file::{ConfigFile, find};
-pub use parse::{AccessTarget, LogSetting, Problem, Typed, default_data, log_name};
-pub use sumdb::{SumdbSetting, parse as parse_sumdb};
+pub use parse::{
+    AccessTarget, LogSetting, Problem, Typed, default_data, duration, log_name, patterns,
+};
+pub use sumdb::{SumdbSetting, known_key, parse as parse_sumdb};
 pub use table::{SETTINGS, Setting, Shape, env_name};
 
 use clap::parser::ValueSource;

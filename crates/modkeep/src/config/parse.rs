@@ -372,7 +372,7 @@ impl Reader<'_> {
 
 /// The go command passes over a malformed pattern; here it would name a private module to a public
 /// server, so it is a mistake.
-fn patterns(text: &str) -> Result<Patterns, String> {
+pub fn patterns(text: &str) -> Result<Patterns, String> {
     let patterns = Patterns::parse(text).map_err(|e| e.to_string())?;
     match patterns.warnings().first() {
         Some(warning) => Err(warning.clone()),
@@ -381,7 +381,7 @@ fn patterns(text: &str) -> Result<Patterns, String> {
 }
 
 /// `1m`, `30s`, `500ms`, `2h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no time; it looks like 500ms, 30s, 5m or 2h");
     let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let number: u64 = text[..split].parse().map_err(|_| wrong())?;

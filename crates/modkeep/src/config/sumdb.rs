@@ -38,6 +38,11 @@ pub fn parse(values: &[String]) -> Result<Vec<SumdbSetting>, String> {
     Ok(databases)
 }
 
+/// The key of a database that is known by its host's name.
+pub fn known_key(host: &str) -> Option<&'static str> {
+    matches!(host, "sum.golang.org" | MIRROR).then_some(SUM_GOLANG_ORG)
+}
+
 fn parse_one(value: &str) -> Result<SumdbSetting, String> {
     let mut words = value.split_whitespace();
     let (Some(key), url, None) = (words.next(), words.next(), words.next()) else {

@@ -1,6 +1,11 @@
 //! `modkeep log`: our own checksum database, and those of others.
 
+mod carry;
+mod check;
+mod monitor;
 mod own;
+mod place;
+mod proof;
 
 use crate::exit::Failed;
 use clap::{ArgMatches, Command};
@@ -18,6 +23,10 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands(own::commands())
+        .subcommand(check::command())
+        .subcommand(monitor::command())
+        .subcommands(carry::commands())
+        .subcommands(proof::commands())
 }
 
 pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
@@ -27,6 +36,12 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
         Some(("key", args)) => own::key(args),
         Some(("recover", args)) => own::recover(args),
         Some(("adopt", args)) => own::adopt(args),
+        Some(("check", args)) => check::run(args),
+        Some(("monitor", args)) => monitor::run(args),
+        Some(("export", args)) => carry::export_run(args),
+        Some(("import", args)) => carry::import_run(args),
+        Some(("prove", args)) => proof::prove_run(args),
+        Some(("verify-proof", args)) => proof::verify_run(args),
         _ => Ok(ExitCode::from(2)),
     }
 }
