@@ -20,6 +20,7 @@ mod e2e;
 mod freshness;
 mod golang;
 mod hostile;
+mod logtools;
 mod lookahead;
 mod mirrors;
 mod misses;
