@@ -19,6 +19,7 @@ pub mod facts;
 mod goversion;
 pub mod gowork;
 pub mod mask;
+pub mod matrix;
 pub mod mirrors;
 pub mod net;
 pub mod render;

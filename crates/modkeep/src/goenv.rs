@@ -179,6 +179,23 @@ pub fn go_of(command: &[OsString]) -> OsString {
         .unwrap_or_else(|| "go".into())
 }
 
+/// GOFLAGS without what names other files or the vendor directory: an environment of its own has neither.
+pub fn flags(goflags: &str) -> String {
+    let elsewhere = |flag: &&str| {
+        let name = flag
+            .trim_start_matches('-')
+            .split('=')
+            .next()
+            .unwrap_or_default();
+        !matches!(name, "mod" | "modfile" | "overlay" | "C")
+    };
+    goflags
+        .split_whitespace()
+        .filter(elsewhere)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// Patterns that count, of several lists: malformed ones the go command passes over.
 fn join(lists: &[&str]) -> String {
     let mut globs: Vec<String> = Vec::new();

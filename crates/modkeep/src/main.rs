@@ -7,6 +7,7 @@ mod config;
 mod exit;
 mod goenv;
 mod log_key;
+mod matrix;
 mod mirrors;
 mod repro;
 mod run;

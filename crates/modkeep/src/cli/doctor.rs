@@ -3,6 +3,7 @@
 use super::explain::{lang, print};
 use super::{colored, json_flag};
 use crate::exit::{BAD, Failed};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use doctor::check::{Report, Verdict, diagnose};
 use doctor::facts::{Asked, FILE_BYTES_MAX, Facts, Group};
@@ -63,10 +64,21 @@ pub fn command() -> Command {
                 .conflicts_with_all(["save-facts", "timeout", "module"])
                 .help("Judge a saved file instead of this machine"),
         )
+        .arg(
+            Arg::new("matrix")
+                .long("matrix")
+                .action(ArgAction::SetTrue)
+                .requires("module")
+                .conflicts_with_all(["only", "save-facts", "facts"])
+                .help("Try the download of M@V under other settings, one change at a time [--timeout: for each, 45s]"),
+        )
         .arg(json_flag())
 }
 
 pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
+    if args.get_flag("matrix") {
+        return run_matrix(args);
+    }
     let facts = match args.get_one::<String>("facts") {
         Some(file) => read(Path::new(file))?,
         None => gather(args)?,
@@ -82,6 +94,15 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
         Verdict::Failing => ExitCode::from(BAD),
         Verdict::Unknown => ExitCode::from(UNKNOWN),
     })
+}
+
+/// The download under other settings. The go command's own limits are longer than the checks' budget.
+fn run_matrix(args: &ArgMatches) -> Result<ExitCode, Failed> {
+    let module = args.get_one::<String>("module").map_or("", String::as_str);
+    let given = args.value_source("timeout") == Some(ValueSource::CommandLine);
+    let timeout = args.get_one::<String>("timeout").filter(|_| given);
+    let patience = duration(timeout.map_or("45s", String::as_str))?;
+    super::matrix::run(args, module, patience)
 }
 
 fn show(args: &ArgMatches, report: &Report) -> Result<ExitCode, Failed> {

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod explain;
 pub mod fetch;
 pub mod log;
+mod matrix;
 pub mod meta;
 pub mod mirrors;
 pub mod purge;

@@ -1,9 +1,9 @@
 //! The fingerprint of this machine's pull.
 
-use super::pull::{Place, Pulled, flags};
+use super::pull::{Place, Pulled};
 use super::skeleton::Skeleton;
 use crate::exit::Failed;
-use crate::goenv::GoEnv;
+use crate::goenv::{GoEnv, flags};
 use crate::run::Front;
 use doctor::mask;
 use doctor::repro::{Go, Lock, Module, SCHEMA, Setting, tags_of};

@@ -2,7 +2,7 @@
 
 use super::skeleton::Skeleton;
 use crate::exit::Failed;
-use crate::goenv::GoEnv;
+use crate::goenv::{GoEnv, flags};
 use serde::Deserialize;
 use std::path::Path;
 use std::process::Stdio;
@@ -123,21 +123,4 @@ fn failed(what: &str, output: &std::process::Output) -> Failed {
         .map(|(i, _)| i)
         .find(|i| said.len() - i <= SAID_BYTES_MAX);
     Failed::unknown(format!("{what}: {}", said[cut.unwrap_or(0)..].trim()))
-}
-
-/// GOFLAGS without what names other files or the vendor directory: the copy has neither.
-pub fn flags(goflags: &str) -> String {
-    let elsewhere = |flag: &&str| {
-        let name = flag
-            .trim_start_matches('-')
-            .split('=')
-            .next()
-            .unwrap_or_default();
-        !matches!(name, "mod" | "modfile" | "overlay" | "C")
-    };
-    goflags
-        .split_whitespace()
-        .filter(elsewhere)
-        .collect::<Vec<_>>()
-        .join(" ")
 }

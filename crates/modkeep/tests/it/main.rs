@@ -22,6 +22,7 @@ mod golang;
 mod hostile;
 mod logtools;
 mod lookahead;
+mod matrix;
 mod mirrors;
 mod misses;
 mod operating;
