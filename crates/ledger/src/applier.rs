@@ -23,8 +23,7 @@ const ROWS_MAX: usize = 16_384;
 #[derive(Debug)]
 pub(crate) struct Job {
     pub rows: Vec<(Key, u64)>,
-    /// The state before the commit.
-    pub before: Mark,
+    pub mark: Mark,
 }
 
 /// The queue before the index.
@@ -42,6 +41,8 @@ struct Queue {
     /// Rows in `jobs` and in the thread's hands.
     rows: usize,
     error: Option<LedgerError>,
+    /// Why the last mark could not be made. Nothing waits for that but [`Applier::flush`].
+    unmarked: Option<LedgerError>,
     /// How often the thread has tried.
     tries: u64,
     /// How many askers want everything applied and marked.
@@ -67,6 +68,7 @@ impl Applier {
         shared: Arc<Shared>,
         index: IndexWriter,
         disk: Arc<dyn Disk>,
+        mark: Mark,
     ) -> std::io::Result<JoinHandle<()>> {
         let applier = Arc::clone(self);
         let mut hands = Hands {
@@ -74,7 +76,8 @@ impl Applier {
             index,
             disk,
             unmarked: 0,
-            last: None,
+            last: Some(mark),
+            unsure: None,
         };
         std::thread::Builder::new()
             .name("ledger-applier".into())
@@ -123,6 +126,9 @@ impl Applier {
                 Some(error) if queue.tries > tries || queue.ended => break Err(error.clone()),
                 Some(_) => queue = self.wait(queue),
                 None if queue.settled => break Ok(()),
+                None if queue.unmarked.is_some() && queue.tries > tries => {
+                    break queue.unmarked.clone().map_or(Ok(()), Err);
+                }
                 None if queue.ended => break Err(LedgerError::Closed),
                 None => queue = self.wait(queue),
             }
@@ -140,39 +146,64 @@ impl Applier {
     /// Rows that are published and not in the index, and what stands in their way.
     pub fn backlog(&self) -> (usize, Option<LedgerError>) {
         let queue = self.lock();
-        (queue.rows, queue.error.clone())
+        let error = queue.error.clone().or_else(|| queue.unmarked.clone());
+        (queue.rows, error)
     }
 
     fn run(&self, hands: &mut Hands) {
         let mut jobs = Vec::new();
         while let Some(flush) = self.take(&mut jobs) {
-            let done = hands.work(&jobs, flush, self.mark_every);
-            let mut queue = self.lock();
-            queue.tries += 1;
-            match done {
-                Ok(()) => {
-                    queue.rows -= jobs.iter().map(|job| job.rows.len()).sum::<usize>();
-                    queue.settled = queue.jobs.is_empty() && hands.unmarked == 0;
-                    queue.error = None;
-                    jobs.clear();
-                    self.changed.notify_all();
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the log's index could not be brought up to date");
-                    let hopeless = matches!(error, LedgerError::Damaged { .. });
-                    queue.error = Some(error);
-                    self.changed.notify_all();
-                    if queue.closed || hopeless {
-                        break;
-                    }
-                    let waited = self.changed.wait_timeout(queue, RETRY);
-                    drop(waited.unwrap_or_else(PoisonError::into_inner));
-                }
+            let done = hands.apply(&jobs);
+            if done.is_ok() {
+                let mut queue = self.lock();
+                queue.rows -= jobs.iter().map(|job| job.rows.len()).sum::<usize>();
+                queue.error = None;
+                jobs.clear();
+                self.changed.notify_all();
+            }
+            let due = hands.unmarked >= self.mark_every && hands.unsure.is_none();
+            let marked = match &done {
+                Ok(()) if flush || due => Some(hands.mark()),
+                _ => None,
+            };
+            if !self.note(hands, done.err(), marked) {
+                break;
             }
         }
         hands.shared.index.close();
         self.lock().ended = true;
         self.changed.notify_all();
+    }
+
+    /// Says how a round went. Gives whether there is to be another.
+    fn note(
+        &self,
+        hands: &Hands,
+        error: Option<LedgerError>,
+        marked: Option<Result<(), LedgerError>>,
+    ) -> bool {
+        let mut queue = self.lock();
+        queue.tries += 1;
+        self.changed.notify_all();
+        if let Some(marked) = marked {
+            if let Err(error) = &marked {
+                tracing::error!(%error, "the log's derived files could not be marked durable");
+            }
+            queue.unmarked = marked.err();
+        }
+        if let Some(error) = error {
+            tracing::error!(%error, "the log's index could not be brought up to date");
+            let hopeless = matches!(error, LedgerError::Damaged { .. });
+            queue.error = Some(error);
+            let again = !queue.closed && !hopeless;
+            if again {
+                let waited = self.changed.wait_timeout(queue, RETRY);
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
+            }
+            return again;
+        }
+        queue.settled = queue.jobs.is_empty() && hands.last.is_none();
+        !(queue.closed && queue.unmarked.is_some() && queue.jobs.is_empty())
     }
 
     /// Fills `jobs` unless there are some that failed, and tells whether to mark; `None` at the end.
@@ -207,32 +238,47 @@ struct Hands {
     disk: Arc<dyn Disk>,
     /// Rows applied since the last mark.
     unmarked: usize,
+    /// The mark to make next.
     last: Option<Mark>,
+    /// Why no more marks may be made.
+    unsure: Option<LedgerError>,
 }
 
 impl Hands {
-    fn work(&mut self, jobs: &[Job], flush: bool, mark_every: usize) -> Result<(), LedgerError> {
-        if let Some(last) = jobs.last() {
-            let rows: Vec<(Key, u64)> = jobs.iter().flat_map(|job| &job.rows).copied().collect();
-            self.index.apply(&*self.disk, &rows, &last.before)?;
-            let recent = self.shared.recent.write();
-            let mut recent = recent.unwrap_or_else(PoisonError::into_inner);
-            for (key, _) in &rows {
-                recent.remove(key);
-            }
-            drop(recent);
-            self.unmarked += rows.len();
-            self.last = Some(last.before);
+    fn apply(&mut self, jobs: &[Job]) -> Result<(), LedgerError> {
+        let Some(last) = jobs.last() else {
+            return Ok(());
+        };
+        let rows: Vec<(Key, u64)> = jobs.iter().flat_map(|job| &job.rows).copied().collect();
+        self.index.apply(&*self.disk, &rows, &last.mark)?;
+        let recent = self.shared.recent.write();
+        let mut recent = recent.unwrap_or_else(PoisonError::into_inner);
+        for (key, _) in &rows {
+            recent.remove(key);
         }
-        if let Some(mark) = self.last
-            && (flush || self.unmarked >= mark_every)
-        {
-            // Whatever the mark names was written before it was pushed here.
-            self.shared.flats.sync(&*self.disk)?;
-            mark.write(&self.shared.dir, &*self.disk)?;
-            self.unmarked = 0;
-            self.last = None;
+        self.unmarked += rows.len();
+        self.last = Some(last.mark);
+        Ok(())
+    }
+
+    /// Makes the flat files durable and says so. Whatever the mark names was written before it was
+    /// pushed here.
+    fn mark(&mut self) -> Result<(), LedgerError> {
+        let Some(mark) = self.last else {
+            return Ok(());
+        };
+        if let Some(error) = &self.unsure {
+            return Err(error.clone());
         }
+        if let Err(error) = self.shared.flats.sync(&*self.disk) {
+            // The system may now take pages for written that are not, and the next sync would say
+            // nothing of them. The next start replays from the last mark and writes them again.
+            self.unsure = Some(error.clone());
+            return Err(error);
+        }
+        mark.write(&self.shared.dir, &*self.disk)?;
+        self.unmarked = 0;
+        self.last = None;
         Ok(())
     }
 }

@@ -83,6 +83,8 @@ pub fn check(dir: &Path, key: &VerifierKey, witness: Option<&Path>) -> Result<Re
         key,
         flats: None,
         marks: Vec::new(),
+        applied: 0,
+        last: None,
         heaps: Heaps::new(scratch.path().join("rows")),
         witnessed: None,
         report: Report {
@@ -167,6 +169,10 @@ struct Check<'a> {
     flats: Option<Flats>,
     /// Marks that name a state which replay must pass through, and their files.
     marks: Vec<(PathBuf, Mark)>,
+    /// Records that the mark of the flat files vouches for.
+    applied: u64,
+    /// The last step, not compared with the flat files yet.
+    last: Option<Step>,
     heaps: Heaps,
     witnessed: Option<(PathBuf, TreeHead)>,
     report: Report,
@@ -190,6 +196,7 @@ impl Check<'_> {
         }
         let mark = Mark::read(self.dir);
         if let Some(mark) = self.report.take(mark)? {
+            self.applied = mark.applied;
             self.marks.push((self.dir.join("applied"), mark));
         }
         if let Some(path) = witness {
@@ -254,7 +261,11 @@ impl Check<'_> {
             Err(error) => self.report.find(place, error, false),
         }
         for (path, mark) in &self.marks {
-            if mark.sequence == state.sequence && *mark != state.mark() {
+            let ours = Mark {
+                applied: mark.applied,
+                ..state.mark()
+            };
+            if mark.sequence == state.sequence && *mark != ours {
                 self.report
                     .find(path.display(), "it names another state", true);
             }
@@ -266,10 +277,20 @@ impl Check<'_> {
             self.report
                 .find(path.display(), "its head is another than the log's", false);
         }
-        self.flat(step)?;
+        // Its successor proves that a step was applied, if it is not for a crash that the next start
+        // makes good.
+        let before = self.last.replace(step.clone());
+        if let Some(before) = before.filter(|step| self.covers(step) || self.report.in_use) {
+            self.flat(&before)?;
+        }
         state.advance(step);
         self.report.frames += 1;
         Ok(())
+    }
+
+    /// Whether the mark of the flat files vouches for a step.
+    fn covers(&self, step: &Step) -> bool {
+        step.frame.new <= self.applied
     }
 
     /// Compares what a step writes into the flat files, but for partial tiles, which grow.
@@ -318,13 +339,23 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Compares the partial tiles at the end.
+    /// Compares the last step and the partial tiles at the end, as far as they must be there.
     fn edge(&mut self, state: &State) -> Result<(), LedgerError> {
+        let Some(last) = self.last.take() else {
+            return Ok(());
+        };
+        let mut sure = self.applied.min(state.head.size);
+        if self.covers(&last) {
+            self.flat(&last)?;
+        } else if self.report.in_use {
+            sure = last.frame.old;
+        }
         for level in 0..LEVELS {
             let hashes = state.edge.partial_tile(level);
-            let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
             let depth = u32::from(level) * u32::from(HEIGHT);
             let from = (state.head.size >> depth) - hashes.len() as u64;
+            let count = (sure >> depth).saturating_sub(from) as usize;
+            let bytes: Vec<u8> = hashes.iter().take(count).flat_map(|hash| hash.0).collect();
             self.hashes(level, from, &bytes)?;
         }
         Ok(())
@@ -388,7 +419,7 @@ impl Check<'_> {
     ) {
         let place = self.dir.join("index").display().to_string();
         // Behind its mark the index may lag, and before our last frame it may have run on.
-        let applied = mark.map_or(0, |mark| mark.head.size);
+        let applied = mark.map_or(0, |mark| mark.applied);
         for (_, id) in missing.iter().filter(|(_, id)| *id < applied) {
             let what = format!("record {id} is missing");
             self.report.find(&place, what, true);
@@ -415,7 +446,7 @@ impl Check<'_> {
                 .find(self.dir.join("frames").display(), what, false);
         }
         for (path, mark) in &self.marks {
-            if mark.sequence >= state.sequence && mark.sequence > 0 && !self.report.in_use {
+            if mark.applied > size && !self.report.in_use {
                 let what = "it names a state that the log does not come to";
                 self.report.find(path.display(), what, false);
             }

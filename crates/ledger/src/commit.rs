@@ -62,6 +62,7 @@ impl State {
             head: self.head,
             sequence: self.sequence,
             at: self.end,
+            applied: self.head.size,
         }
     }
 
@@ -145,6 +146,14 @@ impl State {
 }
 
 impl Step {
+    /// The mark of derived files that hold this commit.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            applied: self.frame.new,
+            ..self.before
+        }
+    }
+
     pub fn head(&self) -> TreeHead {
         TreeHead {
             size: self.frame.new,

@@ -203,7 +203,7 @@ impl Ledger {
         let failed = || LedgerError::disk("start a thread for", &options.dir);
         let disk = Arc::clone(&options.disk);
         let applying = applier
-            .start(opened.shared, opened.index, disk)
+            .start(opened.shared, opened.index, disk, opened.mark)
             .map_err(failed())?;
         let mut ledger = Self {
             reader,

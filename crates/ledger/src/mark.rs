@@ -16,7 +16,8 @@ use crate::error::LedgerError;
 use crate::segments::Position;
 
 const MAGIC: [u8; 8] = *b"mkmark/1";
-pub(crate) const MARK_BYTES: usize = 80;
+const SUM: usize = 72;
+pub(crate) const MARK_BYTES: usize = SUM + 16;
 
 /// A state of the log between two frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) struct Mark {
     pub sequence: u64,
     /// The next frame's place.
     pub at: Position,
+    /// The records that are applied and durable: those of the next frame too.
+    pub applied: u64,
 }
 
 impl Mark {
@@ -38,6 +41,7 @@ impl Mark {
             segment: 0,
             offset: 0,
         },
+        applied: 0,
     };
 
     pub fn encode(&self) -> [u8; MARK_BYTES] {
@@ -47,15 +51,16 @@ impl Mark {
         bytes[16..48].copy_from_slice(&self.head.hash.0);
         bytes[48..56].copy_from_slice(&self.sequence.to_be_bytes());
         bytes[56..64].copy_from_slice(&self.at.pack().to_be_bytes());
-        let sum = xxh3_128(&bytes[..64]).to_be_bytes();
-        bytes[64..].copy_from_slice(&sum);
+        bytes[64..72].copy_from_slice(&self.applied.to_be_bytes());
+        let sum = xxh3_128(&bytes[..SUM]).to_be_bytes();
+        bytes[SUM..].copy_from_slice(&sum);
         bytes
     }
 
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; MARK_BYTES] = bytes.try_into().ok()?;
-        let sum = xxh3_128(&bytes[..64]).to_be_bytes();
-        if bytes[..8] != MAGIC || bytes[64..] != sum {
+        let sum = xxh3_128(&bytes[..SUM]).to_be_bytes();
+        if bytes[..8] != MAGIC || bytes[SUM..] != sum {
             return None;
         }
         let number = |at: usize| bytes[at..at + 8].try_into().map(u64::from_be_bytes).ok();
@@ -68,6 +73,7 @@ impl Mark {
             },
             sequence: number(48)?,
             at: Position::unpack(number(56)?),
+            applied: number(64)?,
         })
     }
 
@@ -124,6 +130,7 @@ mod tests {
                 segment: 2,
                 offset: 77,
             },
+            applied: 8,
         };
         let bytes = mark.encode();
         assert_eq!(Mark::parse(&bytes), Some(mark));

@@ -45,6 +45,8 @@ const REPLAYED_MAX: u64 = 4096;
 pub(crate) struct Opened {
     pub shared: Arc<Shared>,
     pub index: IndexWriter,
+    /// What is applied, durable or not.
+    pub mark: Mark,
     pub state: State,
     pub signer: HeadSigner,
     pub witness: Option<Witnessing>,
@@ -125,10 +127,11 @@ pub(crate) fn open(options: &Options) -> Result<Opened, LedgerError> {
     }
     let lock = lock(dir)?;
     // Before anything is written: the evidence of what had been shown.
-    let shown = Flats::applied(dir);
+    let mut shown = Flats::applied(dir);
     let segments = Segments::open(&dir.join("frames"), true)?;
     let flats = Flats::open(dir, disk)?;
-    let (mut rows, start) = Rows::open(dir)?;
+    let (mut rows, start, applied) = Rows::open(dir)?;
+    shown = shown.max(applied);
     let (head, _) = watch::channel(Arc::new(Head::none()));
     let shared = Shared {
         dir: dir.clone(),
@@ -145,7 +148,7 @@ pub(crate) fn open(options: &Options) -> Result<Opened, LedgerError> {
     let found = shared.replay(disk, &mut state, &mut rows)?;
     let last = &found.last;
     check_signed(&shared, last)?;
-    check_not_shorter(&shared, last, shown, &rows)?;
+    check_not_shorter(&shared, last, shown)?;
     found.repair(&shared, disk)?;
     let mut witness = Witnessing::open(options)?;
     let epoch = match &mut witness {
@@ -154,18 +157,19 @@ pub(crate) fn open(options: &Options) -> Result<Opened, LedgerError> {
     };
     shared.apply(disk, last)?;
     rows.add(disk, last)?;
-    let index = rows.finish(dir, disk, &last.before)?;
+    let index = rows.finish(dir, disk, &last.mark())?;
     state.advance(last);
     state.epoch = epoch;
     if state.head.size - start.head.size > REPLAYED_MAX {
         shared.flats.sync(disk)?;
-        last.before.write(dir, disk)?;
+        last.mark().write(dir, disk)?;
     }
     shared.head.send_replace(Arc::new(Head::of(last)));
     shared.restore_cosigned();
     Ok(Opened {
         shared: Arc::new(shared),
         index,
+        mark: last.mark(),
         signer: HeadSigner::new(options.signer.clone(), state.head),
         state,
         witness,
@@ -183,17 +187,17 @@ enum Rows {
 
 struct MoreRows {
     index: IndexWriter,
-    /// How far it was when it was opened.
-    mark: Mark,
     rows: Vec<(Key, u64)>,
 }
 
 impl Rows {
-    /// Opens the index, and tells from where to replay for it and the flat files.
-    fn open(dir: &Path) -> Result<(Self, Mark), LedgerError> {
+    /// Opens the index, and tells from where to replay for it and the flat files, and how many
+    /// records one of them had.
+    fn open(dir: &Path) -> Result<(Self, Mark, u64), LedgerError> {
         let flat = Mark::read(dir)?;
         if !index::index_path(dir).exists() {
-            return Ok((Self::New(IndexBuilder::new(dir)?), Mark::START));
+            let builder = IndexBuilder::new(dir)?;
+            return Ok((Self::New(builder), Mark::START, flat.applied));
         }
         let (index, mark) = IndexWriter::open(dir)?;
         let start = if mark.head.size < flat.head.size {
@@ -202,7 +206,8 @@ impl Rows {
             flat
         };
         let rows = Vec::new();
-        Ok((Self::More(Box::new(MoreRows { index, mark, rows })), start))
+        let rows = Self::More(Box::new(MoreRows { index, rows }));
+        Ok((rows, start, mark.applied.max(flat.applied)))
     }
 
     fn add(&mut self, disk: &dyn Disk, step: &Step) -> Result<(), LedgerError> {
@@ -215,7 +220,7 @@ impl Rows {
             Self::More(more) => {
                 more.rows.extend(step.rows()?);
                 if more.rows.len() >= ROWS_MAX {
-                    more.index.apply(disk, &more.rows, &step.before)?;
+                    more.index.apply(disk, &more.rows, &step.mark())?;
                     more.rows.clear();
                 }
             }
@@ -223,30 +228,17 @@ impl Rows {
         Ok(())
     }
 
-    /// How far the index was when it was opened.
-    fn mark(&self) -> Mark {
-        match self {
-            Self::New(_) => Mark::START,
-            Self::More(more) => more.mark,
-        }
-    }
-
-    fn finish(
-        self,
-        dir: &Path,
-        disk: &dyn Disk,
-        before: &Mark,
-    ) -> Result<IndexWriter, LedgerError> {
+    fn finish(self, dir: &Path, disk: &dyn Disk, mark: &Mark) -> Result<IndexWriter, LedgerError> {
         match self {
             Self::New(builder) => {
-                builder.finish(disk, before)?;
+                builder.finish(disk, mark)?;
                 Ok(IndexWriter::open(dir)?.0)
             }
             Self::More(more) => {
                 let MoreRows {
                     mut index, rows, ..
                 } = *more;
-                index.apply(disk, &rows, before)?;
+                index.apply(disk, &rows, mark)?;
                 Ok(index)
             }
         }
@@ -395,23 +387,16 @@ fn signer_of(note: &[u8]) -> String {
 }
 
 /// A log never shrinks: what was applied, had been shown.
-fn check_not_shorter(
-    shared: &Shared,
-    last: &Step,
-    shown: u64,
-    rows: &Rows,
-) -> Result<(), LedgerError> {
+fn check_not_shorter(shared: &Shared, last: &Step, had: u64) -> Result<(), LedgerError> {
     let size = last.frame.new;
-    let mark = rows.mark();
-    if shown > size || mark.sequence > last.frame.sequence {
-        let had = shown.max(mark.head.size + 1);
-        let what = format!("it ends at record {size}, but had {had}");
-        return Err(LedgerError::damaged(
-            shared.place(last.at.plus(last.bytes)),
-            what,
-        ));
+    if had <= size {
+        return Ok(());
     }
-    Ok(())
+    let what = format!("it ends at record {size}, but had {had}");
+    Err(LedgerError::damaged(
+        shared.place(last.at.plus(last.bytes)),
+        what,
+    ))
 }
 
 impl Witnessing {

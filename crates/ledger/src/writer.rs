@@ -217,12 +217,14 @@ impl Writer {
         if let Some(witness) = &mut self.witness {
             witness.swap(step.frame.epoch, step.head())?;
         }
-        let before = step.before;
         self.shared.apply(&*self.disk, step)?;
         self.shared.remember(&rows);
         self.state.advance(step);
         self.shared.publish(step);
-        self.applier.push(Job { rows, before });
+        self.applier.push(Job {
+            rows,
+            mark: step.mark(),
+        });
         Ok(())
     }
 }

@@ -99,10 +99,10 @@ fn judge(options: &Options, promised: &Promised, what: &str) {
 }
 
 /// Keeps the index as it is while its connections are open: closing them would tidy it up.
-struct Index(Vec<(String, Vec<u8>)>);
+pub struct Index(Vec<(String, Vec<u8>)>);
 
 impl Index {
-    fn of(dir: &Path) -> Self {
+    pub fn of(dir: &Path) -> Self {
         let names = ["index", "index-wal"].map(str::to_owned);
         let read = |name: String| {
             Some((
@@ -114,7 +114,7 @@ impl Index {
     }
 
     /// Puts it back as a power cut leaves it: with or without what was not synced.
-    fn put(self, dir: &Path, without_wal: bool) {
+    pub fn put(self, dir: &Path, without_wal: bool) {
         let log = dir.join("log");
         for name in ["index", "index-wal", "index-shm"] {
             let _ = std::fs::remove_file(log.join(name));
@@ -136,8 +136,10 @@ fn every_call(witness: bool) {
         disk.calls()
     };
     assert!(calls > 60, "{calls}");
+    // Without a witness the calls are some of those with one: two lies are enough.
+    let lies = if witness { &LIES[..] } else { &LIES[1..3] };
     for call in 0..calls {
-        for lie in LIES {
+        for lie in lies.iter().copied() {
             let (dir, promised, disk) = run(call, lie, witness);
             let what = format!("call {call} {lie:?}");
             drop(disk);

@@ -74,6 +74,11 @@ impl LyingDisk {
         self.lock().plan = Some((call, lie));
     }
 
+    /// Honest from now on; what is not durable stays so.
+    pub fn be_honest(&self) {
+        self.lock().plan = None;
+    }
+
     /// From now on nothing is done any more.
     pub fn gone(&self) {
         let now = self.calls();

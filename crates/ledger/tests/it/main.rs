@@ -7,4 +7,5 @@ mod common;
 mod damage;
 mod faults;
 mod lying;
+mod model;
 mod witness;
