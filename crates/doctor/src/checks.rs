@@ -20,6 +20,9 @@ mod versions;
 use crate::check::Check;
 use crate::facts::Facts;
 
+pub use disk::{LEFTOVER_OLD_S, LOCK_HANGS_S};
+pub use patterns::meant_patterns;
+
 /// D01 to D17: the go command, its settings, credentials and helpers.
 pub fn env(facts: &Facts) -> Vec<Check> {
     let mut checks = go::checks(facts);

@@ -16,6 +16,7 @@ mod checks;
 pub mod compare;
 pub mod explain;
 pub mod facts;
+pub mod fix;
 mod goversion;
 pub mod gowork;
 pub mod mask;

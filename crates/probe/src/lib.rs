@@ -49,7 +49,9 @@ pub type Watcher = Arc<dyn Fn(Progress) + Send + Sync>;
 /// `shutdown_background`.
 pub async fn gather(request: &Request, watcher: &Watcher) -> Facts {
     let began = Instant::now();
-    let settings = Arc::new(Settings::read());
+    let mut settings = Settings::read();
+    local::find_goroot(&mut settings, request.budget / 3).await;
+    let settings = Arc::new(settings);
     let facts = Arc::new(Mutex::new(start(request, &settings)));
     let mut parts = JoinSet::new();
     for part in local::parts(request) {

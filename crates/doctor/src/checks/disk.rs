@@ -21,10 +21,10 @@ const INODES_FEW: u64 = 64;
 const NAME_MAX_USUAL: u64 = 255;
 
 /// Nobody downloads for so long, in seconds; a holder this old hangs.
-const LOCK_HANGS_S: u64 = 600;
+pub const LOCK_HANGS_S: u64 = 600;
 
 /// A younger leftover may belong to a go command that still works on it.
-const LEFTOVER_OLD_S: u64 = 3600;
+pub const LEFTOVER_OLD_S: u64 = 3600;
 
 pub fn checks(facts: &Facts, local: &LocalFacts) -> Vec<Check> {
     let mut checks = Vec::new();
@@ -51,7 +51,7 @@ pub fn checks(facts: &Facts, local: &LocalFacts) -> Vec<Check> {
     checks.extend(memory(facts, local));
     match &local.vcs {
         Some(clones) => checks.extend(
-            clones_of(clones)
+            clones_of(clones, facts)
                 .into_iter()
                 .map(|c| c.took(facts.took("clones"))),
         ),
@@ -297,8 +297,8 @@ fn memory(facts: &Facts, local: &LocalFacts) -> Vec<Check> {
     checks
 }
 
-fn clones_of(clones: &[VcsClone]) -> Vec<Check> {
-    let mut checks: Vec<Check> = clones.iter().filter_map(clone).collect();
+fn clones_of(clones: &[VcsClone], facts: &Facts) -> Vec<Check> {
+    let mut checks: Vec<Check> = clones.iter().filter_map(|one| clone(one, facts)).collect();
     if checks.is_empty() {
         checks.push(Check::ok(
             "D44",
@@ -309,9 +309,17 @@ fn clones_of(clones: &[VcsClone]) -> Vec<Check> {
     checks
 }
 
-fn clone(clone: &VcsClone) -> Option<Check> {
+fn clone(clone: &VcsClone, facts: &Facts) -> Option<Check> {
+    let git = facts.env.as_ref().and_then(|env| env.git.as_ref());
+    let trusted = git.is_some_and(|git| {
+        let safe = &git.safe_directories;
+        safe.iter().any(|dir| dir == "*" || *dir == clone.path)
+    });
     let remote = clone.remote.as_deref().unwrap_or("unknown remote");
-    if let Some(uid) = clone.foreign_uid.filter(|_| clone.kind == "git") {
+    if let Some(uid) = clone
+        .foreign_uid
+        .filter(|_| clone.kind == "git" && !trusted)
+    {
         let detail =
             format!("belongs to user {uid}: git refuses to work in it (clone of {remote})");
         return Some(Check::fail("D44", &clone.path, detail).because(

@@ -134,6 +134,18 @@ fn meant(pattern: &str) -> Option<String> {
     sound.then_some(whole)
 }
 
+/// The whole list as it was meant, if that is plain for every wrong pattern of it.
+pub fn meant_patterns(value: &str) -> Option<String> {
+    let patterns: Option<Vec<String>> = value
+        .split([',', ';'])
+        .map(|pattern| match wrong(pattern) {
+            Some(_) => meant(pattern),
+            None => Some(pattern.to_owned()),
+        })
+        .collect();
+    patterns.map(|patterns| patterns.join(","))
+}
+
 /// What the settings do with one module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {

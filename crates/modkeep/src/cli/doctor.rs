@@ -1,5 +1,7 @@
 //! `modkeep doctor`: checks this machine and this project, and names causes by evidence.
 
+mod fix;
+
 use super::explain::{lang, print};
 use super::{colored, json_flag};
 use crate::exit::{BAD, Failed};
@@ -7,15 +9,17 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use doctor::check::{Report, Verdict, diagnose};
 use doctor::facts::{Asked, FILE_BYTES_MAX, Facts, Group};
+use doctor::fix::Fix;
 use doctor::screen::screen;
 use indicatif::{MultiProgress, ProgressBar};
 use probe::{Progress, Request, Watcher};
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Status of a diagnosis that could not find out what it was asked.
 const UNKNOWN: u8 = 3;
@@ -58,10 +62,25 @@ pub fn command() -> Command {
                 .help("Save what was found, secrets masked, to be judged again elsewhere"),
         )
         .arg(
+            Arg::new("fix")
+                .long("fix")
+                .value_name("project")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("safe")
+                .value_parser(["safe", "project"])
+                .help("Apply what is safe and can be taken back; =project also go mod tidy and vendor")
+                .long_help(
+                    "Apply what is safe, after showing the difference, and keep a way back: bad lines of go env -w,\n\
+                     damaged local state, permissions of netrc. --fix=project also runs go mod tidy and go mod vendor\n\
+                     where they are the remedy. What lowers verification is never done.",
+                ),
+        )
+        .arg(
             Arg::new("facts")
                 .long("facts")
                 .value_name("FILE")
-                .conflicts_with_all(["save-facts", "timeout", "module"])
+                .conflicts_with_all(["save-facts", "timeout", "module", "fix"])
                 .help("Judge a saved file instead of this machine"),
         )
         .arg(
@@ -69,7 +88,7 @@ pub fn command() -> Command {
                 .long("matrix")
                 .action(ArgAction::SetTrue)
                 .requires("module")
-                .conflicts_with_all(["only", "save-facts", "facts"])
+                .conflicts_with_all(["only", "save-facts", "facts", "fix"])
                 .help("Try the download of M@V under other settings, one change at a time [--timeout: for each, 45s]"),
         )
         .arg(json_flag())
@@ -88,8 +107,17 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
         std::fs::write(file, text).map_err(|e| Failed::usage(format!("{file}: {e}")))?;
     }
     let report = diagnose(&facts);
-    show(args, &report)?;
-    Ok(match report.verdict() {
+    let verdict = match args.get_one::<String>("fix") {
+        None => {
+            show(args, &report, None)?;
+            report.verdict()
+        }
+        Some(how) => {
+            let planned = doctor::fix::plan(&facts, &report, how == "project");
+            repair(args, &report, &planned)?
+        }
+    };
+    Ok(match verdict {
         Verdict::Healthy => ExitCode::SUCCESS,
         Verdict::Failing => ExitCode::from(BAD),
         Verdict::Unknown => ExitCode::from(UNKNOWN),
@@ -105,10 +133,84 @@ fn run_matrix(args: &ArgMatches) -> Result<ExitCode, Failed> {
     super::matrix::run(args, module, patience)
 }
 
-fn show(args: &ArgMatches, report: &Report) -> Result<ExitCode, Failed> {
+/// Shows report and differences, changes, looks again.
+fn repair(args: &ArgMatches, report: &Report, planned: &[Fix]) -> Result<Verdict, Failed> {
+    let json = args.get_flag("json");
+    if !json {
+        show(args, report, None)?;
+        print(&differences(planned))?;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let mut backup = fix::Backup::new(&fix::state_dir(), now.map_or(0, |now| now.as_secs()));
+    let done: Vec<Result<(), String>> = planned.iter().map(|fix| backup.apply(fix)).collect();
+    let undo = backup.undo();
+    let verdict = match planned.is_empty() {
+        true => report.verdict(),
+        false => diagnose(&gather(args)?).verdict(),
+    };
+    if json {
+        let fixes = serde_json::json!({ "fixes": fixes_json(planned, &done), "undo": undo });
+        show(args, report, Some(&fixes))?;
+        return Ok(verdict);
+    }
+    let mut text = String::new();
+    for (fix, done) in planned.iter().zip(&done) {
+        let _ = match done {
+            Ok(()) => writeln!(text, "[done] {} {}", fix.id, fix.why),
+            Err(error) => writeln!(text, "[not done] {} {error}", fix.id),
+        };
+    }
+    if let Some(undo) = undo {
+        let _ = writeln!(text, "To take it back: {undo}");
+    }
+    print(&text)?;
+    Ok(verdict)
+}
+
+fn differences(planned: &[Fix]) -> String {
+    if planned.is_empty() {
+        return "\nNothing can be fixed safely from here.\n".to_owned();
+    }
+    let mut text = String::from("\n");
+    for fix in planned {
+        let _ = writeln!(text, "{} ({}): {}", fix.id, fix.class.letter(), fix.why);
+        for line in fix.difference() {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
+    text
+}
+
+fn fixes_json(planned: &[Fix], done: &[Result<(), String>]) -> Vec<serde_json::Value> {
+    let both = planned.iter().zip(done);
+    both.map(|(fix, done)| {
+        serde_json::json!({
+            "id": fix.id,
+            "class": fix.class.letter(),
+            "why": fix.why,
+            "difference": fix.difference(),
+            "done": done.is_ok(),
+            "error": done.as_ref().err(),
+        })
+    })
+    .collect()
+}
+
+fn show(
+    args: &ArgMatches,
+    report: &Report,
+    more: Option<&serde_json::Value>,
+) -> Result<ExitCode, Failed> {
     let lang = lang(args.get_one::<String>("lang").map(String::as_str));
     if args.get_flag("json") {
-        return print(&(report.to_json(lang).map_err(Failed::unknown)? + "\n"));
+        let mut document = serde_json::to_value(report.document(lang)).map_err(Failed::unknown)?;
+        if let (Some(document), Some(more)) =
+            (document.as_object_mut(), more.and_then(|m| m.as_object()))
+        {
+            document.extend(more.clone());
+        }
+        let text = serde_json::to_string_pretty(&document).map_err(Failed::unknown)?;
+        return print(&(text + "\n"));
     }
     let color = colored(args, &std::io::stdout());
     print(&screen(report, lang, color, args.get_flag("verbose")))

@@ -15,6 +15,7 @@
 mod cli;
 mod common;
 mod compare;
+mod doctor;
 mod durability;
 mod e2e;
 mod freshness;

@@ -2,7 +2,7 @@
 //! switched to, no module looked up.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use doctor::facts::{GoBinary, GoFacts};
@@ -73,6 +73,14 @@ fn toolchains(modcache: &Path) -> Vec<String> {
         Some(version[..end].to_owned())
     };
     names.filter_map(name).take(200).collect()
+}
+
+/// The first go command's own tree.
+pub async fn ask_goroot(settings: &Settings, patience: Duration) -> Option<PathBuf> {
+    let first = settings.find("go").into_iter().next()?;
+    let asked = run(&first, &["env", "GOROOT"], LOCAL, patience.min(PATIENCE)).await;
+    let root = PathBuf::from(asked.ok()?.line()?);
+    root.is_absolute().then_some(root)
 }
 
 async fn describe(path: &Path) -> GoBinary {

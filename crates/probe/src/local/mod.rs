@@ -14,6 +14,7 @@ mod tools;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use doctor::facts::Group;
 
@@ -56,6 +57,17 @@ const PARTS: &[(Part, &[Group])] = &[
     (Part::Clones, &[Group::Local]),
     (Part::Project, &[Group::Env, Group::Project, Group::Net]),
 ];
+
+/// Asks the go command for its tree where files do not tell (shims of version managers), for at
+/// most `patience`.
+pub(crate) async fn find_goroot(settings: &mut Settings, patience: Duration) {
+    if settings.goroot().is_some() {
+        return;
+    }
+    if let Some(root) = go::ask_goroot(settings, patience).await {
+        settings.take_goroot(root);
+    }
+}
 
 /// The parts that a request needs.
 pub(crate) fn parts(request: &Request) -> Vec<Part> {

@@ -109,6 +109,12 @@ impl Settings {
         self.goroot.as_deref()
     }
 
+    /// The tree as the go command itself names it.
+    pub(crate) fn take_goroot(&mut self, root: PathBuf) {
+        self.raw.goroot_file = Some(read_file(&root.join("go.env")));
+        self.goroot = Some(root);
+    }
+
     /// Where PATH has a program, in PATH's order.
     pub fn find(&self, program: &str) -> Vec<PathBuf> {
         on_path(self.path.as_deref(), program)
