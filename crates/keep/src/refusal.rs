@@ -36,7 +36,73 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
 }
 
+/// Words of a refusal that name its cause, the most telling first: the label of the page that
+/// `modkeep explain LABEL` shows.
+const TELLING: &[(&str, &str)] = &[
+    ("checksum mismatch", "checksum_mismatch_unresolved"),
+    ("its answer is not proved", "sumdb_divergent"),
+    ("so no checksum database is asked", "sumdb_private_410"),
+    ("(--verify strict)", "sumdb_unreachable"),
+    ("not logged yet", "sumdb_unreachable"),
+    ("is a web page", "captive_or_hijacked_response"),
+    ("GOVCS", "govcs_disallowed"),
+    ("(publickey)", "auth_required_git_ssh"),
+    ("Host key verification failed", "auth_required_git_ssh"),
+    ("could not read Username", "auth_required_https"),
+    ("terminal prompts disabled", "auth_required_https"),
+    ("Authentication failed", "auth_required_https"),
+    ("malformed file path", "malformed_file_path"),
+    ("case-insensitive file name collision", "case_collision"),
+    ("too large", "zip_too_large"),
+    ("not a valid zip file", "proxy_corrupt_content"),
+    ("zip for ", "proxy_corrupt_content"),
+    ("zip: ", "proxy_corrupt_content"),
+    ("bytes came", "truncated_transfer"),
+    ("was cut", "truncated_transfer"),
+    ("dns error", "dns_failure"),
+    ("failed to lookup address", "dns_failure"),
+    ("Connection refused", "connect_refused"),
+    ("Connection reset", "connection_reset"),
+    ("No route to host", "no_route"),
+    ("Network is unreachable", "no_route"),
+    ("Expired", "tls_cert_expired"),
+    ("NotValidYet", "clock_skew"),
+    ("NotValidForName", "tls_hostname_mismatch"),
+    ("UnknownIssuer", "tls_intercept"),
+    ("redirects", "redirect_loop"),
+    ("No space left", "disk_full"),
+    ("free some space", "disk_full"),
+];
+
 impl Refusal {
+    /// Which page of `modkeep explain` tells more, if one does.
+    pub fn label(&self) -> Option<&'static str> {
+        let told = TELLING.iter().find(|(words, _)| self.text.contains(words));
+        match (told, self.blame) {
+            (_, Blame::Malformed | Blame::Absent | Blame::Gone) => None,
+            (Some((_, label)), _) => Some(label),
+            (None, Blame::Denied(401 | 407)) => Some("proxy_auth_401"),
+            (None, Blame::Denied(429)) => Some("proxy_rate_limited"),
+            (None, Blame::Denied(_)) => Some("proxy_forbidden"),
+            (None, Blame::Upstream) => Some("upstream_5xx"),
+            (None, Blame::Slow) => Some("server_stall"),
+            (None, Blame::Busy | Blame::Ours) => None,
+        }
+    }
+
+    /// Every label that [`Refusal::label`] may give.
+    pub fn labels() -> impl Iterator<Item = &'static str> {
+        let by_blame = [
+            "proxy_auth_401",
+            "proxy_rate_limited",
+            "proxy_forbidden",
+            "upstream_5xx",
+            "server_stall",
+        ];
+        let telling = TELLING.iter().map(|(_, label)| *label);
+        telling.chain(by_blame)
+    }
+
     /// A refusal without a time to come again.
     pub fn new(blame: Blame, text: impl Into<String>) -> Self {
         Self {

@@ -38,22 +38,29 @@ pub(crate) fn cacheable_secs(blame: Blame) -> Option<u64> {
 pub(crate) fn text(refusal: &Refusal) -> String {
     match refusal.blame {
         Blame::Absent | Blame::Gone => refusal.text.clone(),
-        _ => fit(&refusal.text),
+        _ => match refusal.label() {
+            Some(label) => {
+                let more = format!("more: modkeep explain {label}\n");
+                let (lines, bytes) = (SHOWN_LINES - 1, SHOWN_BYTES - more.len());
+                fit(&refusal.text, lines, bytes) + &more
+            }
+            None => fit(&refusal.text, SHOWN_LINES, SHOWN_BYTES),
+        },
     }
 }
 
-fn fit(text: &str) -> String {
+fn fit(text: &str, lines_max: usize, bytes_max: usize) -> String {
     let lines = text
         .lines()
         .filter(|l| !l.trim().is_empty())
-        .take(SHOWN_LINES);
+        .take(lines_max);
     let mut out = String::new();
     for line in lines {
         let printable: String = line
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        let room = SHOWN_BYTES.saturating_sub(out.len() + 1);
+        let room = bytes_max.saturating_sub(out.len() + 1);
         let cut = printable
             .char_indices()
             .map(|(i, c)| i + c.len_utf8())
@@ -75,9 +82,15 @@ mod tests {
     #[test]
     fn a_text_fits_what_the_go_command_shows() {
         let long = format!("a@v1: x\n\n{}\n{}", "é".repeat(500), "b\n".repeat(20));
-        let fitted = fit(&long);
-        assert!(fitted.len() <= SHOWN_BYTES, "{}", fitted.len());
-        assert!(!fitted.contains("\n\n"));
-        assert!(fit(&"x\n".repeat(20)).lines().count() == SHOWN_LINES);
+        for blame in [Blame::Busy, Blame::Slow, Blame::Upstream] {
+            for text_of in [&long, &"x\n".repeat(20)] {
+                let shown = text(&Refusal::new(blame, text_of.as_str()));
+                assert!(shown.len() <= SHOWN_BYTES, "{}", shown.len());
+                assert!(shown.lines().count() <= SHOWN_LINES);
+                assert!(!shown.contains("\n\n"));
+            }
+        }
+        let slow = text(&Refusal::new(Blame::Slow, "a@v1: late"));
+        assert_eq!(slow, "a@v1: late\nmore: modkeep explain server_stall\n");
     }
 }

@@ -120,3 +120,14 @@ pub(super) fn print(text: &str) -> Result<ExitCode, Failed> {
         _ => Ok(ExitCode::SUCCESS),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_cause_that_the_server_names_has_a_page() {
+        let missing: Vec<_> = keep::Refusal::labels()
+            .filter(|label| doctor::cause::find(label).is_none())
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
