@@ -2,13 +2,14 @@
 //!
 //! `serve` decides where a request is answered from; `small`, `zip` and `answers` are the three
 //! kinds of miss; `flight` makes many askers one fetch; `ahead` fetches what a go command will ask
-//! next; `purge` forgets. Nothing here knows HTTP serving, and nothing here touches a disk or a
+//! next; `purge` forgets; `witness` cosigns other logs and `cosign` asks others to cosign ours. Nothing here knows HTTP serving, and nothing here touches a disk or a
 //! socket but through `store` and `upstream`.
 #![warn(clippy::disallowed_methods)]
 
 mod ahead;
 mod alarm;
 mod answers;
+pub mod cosign;
 mod counters;
 mod database;
 mod fetch;
@@ -24,6 +25,7 @@ mod serve;
 mod small;
 mod state;
 mod sumdb;
+pub mod witness;
 mod zip;
 
 pub use alarm::{Alarm, AlarmKind};

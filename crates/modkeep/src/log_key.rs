@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use tlog::note::Signer;
+use tlog::note::{Cosigner, Signer};
 
 /// A key is one line of some hundred bytes.
 const KEY_BYTES_MAX: u64 = 4 << 10;
@@ -35,13 +35,7 @@ impl KeySource {
 
     /// The key.
     pub fn read(&self) -> Result<Signer, String> {
-        let text = match self {
-            Self::File(path) => read_file(path),
-            Self::Environment(name) => {
-                std::env::var(name).map_err(|e| format!("the key in ${name}: {e}"))
-            }
-            Self::Command(command) => run(command),
-        }?;
+        let text = self.text()?;
         // The text of the error must not hold the key.
         Signer::parse_secret(text.trim()).map_err(|e| {
             format!("{self}: {e}; a key looks like PRIVATE+KEY+name+hash+base64 (modkeep log init makes one)")
@@ -51,8 +45,40 @@ impl KeySource {
     /// The key, made now if its file is not there yet. True: it was made.
     pub fn read_or_make(&self, name: &str) -> Result<(Signer, bool), String> {
         match self {
-            Self::File(path) if !path.exists() => make(path, name).map(|key| (key, true)),
+            Self::File(path) if !path.exists() => {
+                let signer =
+                    Signer::from_seed(name, &seed()?).map_err(|e| format!("{name}: {e}"))?;
+                make(path, &signer.to_secret())?;
+                Ok((signer, true))
+            }
             _ => self.read().map(|key| (key, false)),
+        }
+    }
+
+    /// A witness's key, made now if its file is not there yet and a name is given. True: it was made.
+    pub fn cosigner(&self, name: Option<&str>) -> Result<(Cosigner, bool), String> {
+        match (self, name) {
+            (Self::File(path), Some(name)) if !path.exists() => {
+                let cosigner = Cosigner::from_seed(name, &seed()?);
+                let cosigner = cosigner.map_err(|e| format!("{name}: {e}"))?;
+                make(path, &cosigner.to_secret())?;
+                Ok((cosigner, true))
+            }
+            _ => {
+                let cosigner = Cosigner::parse_secret(self.text()?.trim());
+                let cosigner = cosigner.map_err(|e| format!("{self}: {e}, or no witness's key"))?;
+                Ok((cosigner, false))
+            }
+        }
+    }
+
+    fn text(&self) -> Result<String, String> {
+        match self {
+            Self::File(path) => read_file(path),
+            Self::Environment(name) => {
+                std::env::var(name).map_err(|e| format!("the key in ${name}: {e}"))
+            }
+            Self::Command(command) => run(command),
         }
     }
 }
@@ -106,11 +132,8 @@ fn run(command: &str) -> Result<String, String> {
 }
 
 /// Makes a key file that only its owner may read. Never over another.
-fn make(path: &Path, name: &str) -> Result<Signer, String> {
+fn make(path: &Path, secret: &str) -> Result<(), String> {
     let failed = |e: io::Error| format!("the key {}: {e}", path.display());
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|e| format!("no randomness for a key: {e}"))?;
-    let signer = Signer::from_seed(name, &seed).map_err(|e| format!("{name}: {e}"))?;
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(failed)?;
@@ -123,15 +146,20 @@ fn make(path: &Path, name: &str) -> Result<Signer, String> {
             .truncate(true)
             .mode(0o600)
             .open(&half)?;
-        file.write_all(signer.to_secret().as_bytes())?;
+        file.write_all(secret.as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()?;
         fs::hard_link(&half, path)?;
         fs::remove_file(&half)?;
         fs::File::open(parent)?.sync_all()
     };
-    write().map_err(failed)?;
-    Ok(signer)
+    write().map_err(failed)
+}
+
+fn seed() -> Result<[u8; 32], String> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|e| format!("no randomness for a key: {e}"))?;
+    Ok(seed)
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Some(("compare", args)) => cli::compare::run(args),
         Some(("mirrors", args)) => cli::mirrors::run(args),
         Some(("repro", args)) => cli::repro::run(args),
+        Some(("witness", args)) => cli::witness::run(args),
         Some(("config", args)) => cli::config::run(args),
         Some(("completions", args)) => cli::meta::completions(args),
         Some(("man", _)) => cli::meta::man(),

@@ -18,13 +18,16 @@ mod route;
 mod stall;
 mod status;
 mod tls;
+mod witness;
 
 pub use access::{AccessFormat, AccessLog};
 pub use listen::Address;
 pub use tls::TlsError;
+pub use witness::WitnessServer;
 
 pub(crate) use listen::Peer;
 
+use body::Reply;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -34,7 +37,7 @@ use keep::Keep;
 use listen::{Listener, Stream};
 use metrics::Metrics;
 use pace::Pace;
-use route::Router;
+use route::{Counted, Router};
 use stall::Stall;
 use std::future::Future;
 use std::io;
@@ -104,12 +107,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEAD_MAX: usize = 32 << 10;
 
 /// A server that listens but does not answer yet.
-pub struct Server {
-    listeners: Vec<Listener>,
-    tls: Option<Tls>,
-    router: Arc<Router>,
-    settings: Settings,
-}
+pub struct Server(Listening<Router>);
 
 impl Server {
     /// Opens the listeners.
@@ -118,6 +116,45 @@ impl Server {
         keep: Keep,
         log: Option<AccessLog>,
     ) -> Result<Self, StartError> {
+        let metrics = Metrics::new(keep.clone(), log.clone());
+        let router = Router::new(keep, metrics, log, &settings);
+        Listening::open(settings, router).await.map(Self)
+    }
+
+    /// The addresses as clients write them, base path included.
+    pub fn urls(&self) -> io::Result<Vec<String>> {
+        self.0.urls()
+    }
+
+    /// Answers until `stop` is ready, then lets running requests finish.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        self.0.run(stop).await;
+    }
+}
+
+/// Who answers the requests of a listener.
+pub(crate) trait Service: Send + Sync + 'static {
+    /// A connection was opened; dropping the result closes it.
+    fn opened(&self) -> Counted;
+
+    /// Answers a request.
+    fn answer(
+        &self,
+        request: hyper::Request<Incoming>,
+        peer: &Peer,
+    ) -> impl Future<Output = hyper::Response<Reply>> + Send;
+}
+
+/// Open listeners, and who answers there.
+struct Listening<S> {
+    listeners: Vec<Listener>,
+    tls: Option<Tls>,
+    service: Arc<S>,
+    settings: Settings,
+}
+
+impl<S: Service> Listening<S> {
+    async fn open(settings: Settings, service: S) -> Result<Self, StartError> {
         let tls = settings
             .tls
             .as_ref()
@@ -131,18 +168,15 @@ impl Server {
                 source,
             })?);
         }
-        let metrics = Metrics::new(keep.clone(), log.clone());
-        let router = Arc::new(Router::new(keep, metrics, log, &settings));
         Ok(Self {
             listeners,
             tls,
-            router,
+            service: Arc::new(service),
             settings,
         })
     }
 
-    /// The addresses as clients write them, base path included.
-    pub fn urls(&self) -> io::Result<Vec<String>> {
+    fn urls(&self) -> io::Result<Vec<String>> {
         let prefix = self.settings.prefix.trim_end_matches('/');
         self.listeners
             .iter()
@@ -153,8 +187,7 @@ impl Server {
             .collect()
     }
 
-    /// Answers until `stop` is ready, then lets running requests finish.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
+    async fn run(self, stop: impl Future<Output = ()>) {
         let graceful = Arc::new(GracefulShutdown::new());
         let slots = Arc::new(Semaphore::new(self.settings.connections));
         let settings = self.settings.clone();
@@ -164,7 +197,7 @@ impl Server {
             .map(|listener| {
                 let conn = Acceptor {
                     tls: self.tls.clone(),
-                    router: Arc::clone(&self.router),
+                    service: Arc::clone(&self.service),
                     settings: settings.clone(),
                 };
                 tokio::spawn(accept(
@@ -192,15 +225,15 @@ impl Server {
     }
 }
 
-struct Acceptor {
+struct Acceptor<S> {
     tls: Option<Tls>,
-    router: Arc<Router>,
+    service: Arc<S>,
     settings: Settings,
 }
 
-async fn accept(
+async fn accept<S: Service>(
     listener: Listener,
-    acceptor: Arc<Acceptor>,
+    acceptor: Arc<Acceptor<S>>,
     slots: Arc<Semaphore>,
     graceful: Arc<GracefulShutdown>,
 ) {
@@ -222,7 +255,7 @@ async fn accept(
     }
 }
 
-impl Acceptor {
+impl<R: Service> Acceptor<R> {
     async fn serve(
         &self,
         stream: Stream,
@@ -263,7 +296,7 @@ impl Acceptor {
             .max_header_list_size(HEAD_MAX as u32)
             .max_concurrent_streams(256)
             .keep_alive_interval(Duration::from_secs(30));
-        let router = Arc::clone(&self.router);
+        let router = Arc::clone(&self.service);
         let open = router.opened();
         let pace = Pace::new();
         let service = {

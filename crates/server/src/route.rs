@@ -6,7 +6,7 @@ use crate::gate;
 use crate::id::request_id;
 use crate::metrics::{Metrics, Outcome, Route};
 use crate::own;
-use crate::{Peer, Settings};
+use crate::{Peer, Service, Settings};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
@@ -29,7 +29,7 @@ pub(crate) struct Router {
 pub(crate) struct Counted(Gauge);
 
 impl Counted {
-    fn new(gauge: &Gauge) -> Self {
+    pub fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
@@ -52,14 +52,15 @@ impl Router {
             admin_token: settings.admin_token.clone(),
         }
     }
+}
 
-    /// A connection was opened; dropping the result closes it.
-    pub fn opened(&self) -> Counted {
+impl Service for Router {
+    fn opened(&self) -> Counted {
         Counted::new(&self.metrics.connections)
     }
 
     /// Answers a request, counts it, logs it.
-    pub async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
         let began = Instant::now();
         let _in_flight = Counted::new(&self.metrics.in_flight);
         let id = request_id(
@@ -102,7 +103,9 @@ impl Router {
         }
         response
     }
+}
 
+impl Router {
     async fn choose(
         &self,
         request: Request<Incoming>,

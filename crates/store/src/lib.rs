@@ -15,6 +15,7 @@
 mod blob;
 mod catalog;
 mod disk;
+mod heads;
 mod spool;
 mod sums;
 mod types;
@@ -22,6 +23,7 @@ mod writer;
 
 pub use blob::{Blob, BlobReader};
 pub use disk::{Disk, RealDisk};
+pub use heads::Heads;
 pub use spool::{HELD_BACK, Sealed, Spool, SpoolError, SpoolReader, SpoolWriter};
 pub use sums::BLOCK;
 pub(crate) use types::Damage;

@@ -13,6 +13,7 @@ pub mod purge;
 pub mod repro;
 pub mod run;
 pub mod serve;
+pub mod witness;
 
 use crate::config::{ConfigFile, Typed, Values, add_flags, collect, find};
 use crate::exit::Failed;
@@ -38,6 +39,7 @@ pub fn command() -> Command {
         .subcommand(mirrors::command())
         .subcommand(repro::command())
         .subcommand(doctor::command())
+        .subcommand(witness::command())
         .subcommand(config::command())
         .subcommands(meta::commands())
 }

@@ -77,6 +77,30 @@ impl Launch {
         Self::at(home, data)
     }
 
+    /// A witness with this name, on a free port, with its own empty data directory.
+    pub fn witness(name: &str) -> Self {
+        let home = Arc::new(tempfile::tempdir().unwrap());
+        let data = home.path().join("data");
+        Self::witness_at(home, data).args(["--name", name])
+    }
+
+    /// The same witness, which has ended.
+    pub fn witness_again(ended: &Ended) -> Self {
+        Self::witness_at(Arc::clone(&ended.home), ended.data.clone())
+    }
+
+    fn witness_at(home: Arc<TempDir>, data: PathBuf) -> Self {
+        let mut command = command(home.path());
+        command
+            .args(["witness", "--listen", "127.0.0.1:0", "--data"])
+            .arg(&data);
+        Self {
+            command,
+            home,
+            data,
+        }
+    }
+
     /// Over the data of a server that has ended.
     pub fn again(ended: &Ended) -> Self {
         Self::at(Arc::clone(&ended.home), ended.data.clone())

@@ -32,3 +32,4 @@ mod protocol;
 mod repro;
 mod run;
 mod upstreams;
+mod witness;
