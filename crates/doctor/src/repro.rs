@@ -13,6 +13,9 @@ pub const SCHEMA: &str = "modkeep.repro/1";
 /// The longest lock file that is read, in bytes: some hundred bytes for each of the most modules.
 pub const LOCK_BYTES_MAX: u64 = 64 << 20;
 
+/// The route of what was there already: nobody knows any more who delivered it.
+pub const FROM_CACHE: &str = "module cache";
+
 /// Settings that belong to one machine: where things lie, not what is pulled.
 const OF_THE_MACHINE: &[&str] = &[
     "GOPATH",
@@ -234,6 +237,9 @@ fn modules(locked: &Lock, here: &Lock) -> Vec<Difference> {
             b.gomod.as_deref(),
             true,
         ));
+        if [&a.route, &b.route].contains(&&FROM_CACHE.to_owned()) {
+            continue;
+        }
         routes.extend(difference(
             "route",
             name,
@@ -381,6 +387,14 @@ mod tests {
         assert_eq!(kinds[0], ("file", true));
         assert_eq!(kinds[1], ("module", true));
         assert!(kinds.is_sorted_by_key(|(_, decides)| !decides), "{kinds:?}");
+    }
+
+    #[test]
+    fn a_route_that_is_not_known_is_no_difference() {
+        let mut here = lock();
+        here.modules[0].route = FROM_CACHE.into();
+        assert!(lock().differences(&here).is_empty());
+        assert!(here.differences(&lock()).is_empty());
     }
 
     #[test]

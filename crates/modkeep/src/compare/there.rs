@@ -78,10 +78,13 @@ fn note(source: &mut Source, mut errors: Vec<(String, bool)>) {
 
 /// The first line of a failure, without what the HTTP client says before the cause.
 pub fn short(failure: &Failure) -> String {
-    let line = failure.text().lines().next().unwrap_or_default();
-    let cause = line
-        .rsplit_once("error sending request: ")
-        .map_or(line, |(_, cause)| cause);
+    cause(failure.text())
+}
+
+fn cause(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let cause = line.rsplit_once("error sending request: ");
+    let cause = cause.map_or(line, |(_, cause)| cause);
     cause
         .trim_start_matches("client error (Connect): ")
         .trim()
@@ -159,9 +162,7 @@ pub async fn record(asked: &Asked, skip: bool, scratch: &Path, directly: Option<
         }
         Ok(Ok(Sums::Unknown)) => source.without("it has no record of this version", false),
         Ok(Ok(Sums::NotAsked)) => source.without("not asked: GONOSUMDB covers the module", false),
-        Ok(Ok(Sums::Unavailable(why))) | Ok(Err(why)) => {
-            source.without(why.lines().next().unwrap_or_default(), true)
-        }
+        Ok(Ok(Sums::Unavailable(why))) | Ok(Err(why)) => source.without(cause(&why), true),
         Err(_) => source.without(
             format!("no proved answer within {} s", asked.patience.as_secs()),
             true,

@@ -6,7 +6,7 @@ use crate::exit::Failed;
 use crate::goenv::{GoEnv, flags};
 use crate::run::Front;
 use doctor::mask;
-use doctor::repro::{Go, Lock, Module, SCHEMA, Setting, tags_of};
+use doctor::repro::{FROM_CACHE, Go, Lock, Module, SCHEMA, Setting, tags_of};
 use gomod::pattern::Patterns;
 use gomod::version::ModuleVersion;
 use std::collections::BTreeMap;
@@ -72,6 +72,7 @@ pub async fn take(env: &GoEnv, cold: bool) -> Result<Taken, Failed> {
     let routes = Routes {
         env,
         front: front.as_ref(),
+        cold,
     };
     let modules = pulled.iter().map(|p| routes.module(p)).collect();
     let lock = lock(env, &skeleton, modules);
@@ -108,6 +109,7 @@ fn incomplete(why: &Failed) -> Result<usize, Failed> {
 struct Routes<'a> {
     env: &'a GoEnv,
     front: Option<&'a Front>,
+    cold: bool,
 }
 
 impl Routes<'_> {
@@ -118,9 +120,10 @@ impl Routes<'_> {
             .and_then(|v| self.front?.source_of(&v));
         let private = Patterns::parse(&self.env.private()).is_ok_and(|p| p.matches(&pulled.path));
         let otherwise = match (private, self.front) {
+            _ if !self.cold => FROM_CACHE,
             (true, _) => "direct (private)",
             (false, None) => self.env.get("GOPROXY"),
-            (false, Some(_)) => "module cache or direct",
+            (false, Some(_)) => "direct",
         };
         Module {
             path: pulled.path.clone(),

@@ -16,6 +16,7 @@ mod cli;
 mod common;
 mod compare;
 mod doctor;
+mod docs;
 mod durability;
 mod e2e;
 mod freshness;

@@ -6,10 +6,10 @@ use testkit::{Behaviour, Fault, Module, Tree, Upstream};
 use crate::common::Ran;
 use crate::golang::{Project, SUMDB, log_of, relay};
 
-const NAME: &str = "mod.invalid/m@v1.0.0";
+const NAME: &str = "github.com/mod-invalid/m@v1.0.0";
 
 fn module() -> Module {
-    Module::new("mod.invalid/m", "v1.0.0")
+    Module::new("github.com/mod-invalid/m", "v1.0.0")
 }
 
 fn proxy(recorded: &Module) -> (Upstream, String) {
@@ -21,7 +21,6 @@ fn proxy(recorded: &Module) -> (Upstream, String) {
 }
 
 fn matrix(project: &Project, more: &[&str]) -> (Ran, Value) {
-    // `.invalid` never resolves: what asks the origin fails at once, and nobody is asked.
     let ran = project.run(&[&["doctor", NAME, "--matrix", "--json"], more].concat());
     let json = serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {ran:?}"));
     (ran, json)
@@ -35,6 +34,7 @@ fn end<'a>(json: &'a Value, change: &str) -> &'a Value {
     found.map_or(&Value::Null, |t| &t["end"])
 }
 
+/// Git is not allowed, so that `direct` fails at once and nobody is asked.
 fn project(list: &str, key: &str) -> Option<Project> {
     Some(
         Project::new(list)?
@@ -71,7 +71,11 @@ fn the_proxy_that_stops_the_list_is_found_and_left_out() {
     );
     assert_eq!(json["findings"][0]["label"], "upstream_5xx");
     // Nothing of it stays: the user's own cache was not touched.
-    assert!(!project.path("cache/cache/download/mod.invalid").exists());
+    assert!(
+        !project
+            .path("cache/cache/download/github.com/mod-invalid")
+            .exists()
+    );
 }
 
 #[test]
@@ -131,7 +135,7 @@ fn a_private_module_is_named_to_no_proxy() {
     let Some(project) = project(&upstream.url(), &key) else {
         return;
     };
-    let project = project.env("GOPRIVATE", "mod.invalid");
+    let project = project.env("GOPRIVATE", "github.com/mod-invalid");
     let (_, json) = matrix(&project, &["--timeout", "5s"]);
     assert_eq!(
         json["matrix"]["trials"].as_array().unwrap().len(),
@@ -139,6 +143,6 @@ fn a_private_module_is_named_to_no_proxy() {
         "{json:#}"
     );
     assert!(upstream.seen().is_empty(), "{:?}", upstream.seen());
-    let ran = project.run(&["doctor", "--matrix", "mod.invalid/m"]);
+    let ran = project.run(&["doctor", "--matrix", "github.com/mod-invalid/m"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
 }
