@@ -149,6 +149,12 @@ fn the_screen_of_run() {
         "$ modkeep run -- go mod download github.com/some/m@v1.0.0\n{}{}",
         ran.stdout, ran.stderr
     );
+    // The page of the cause stands in the middle: `explain` shows it, and it is another file's.
+    let (before, page) = screen.split_once("What it means\n").expect(&screen);
+    let after = page.split_once("\nThe proxies, as").expect(page).1;
+    let screen = format!(
+        "{before}(what it means, how to prove it, what to do, what not to do)\n\nThe proxies, as{after}"
+    );
     is_shown(
         "DIAGNOSIS.md",
         "run",

@@ -15,8 +15,8 @@
 mod cli;
 mod common;
 mod compare;
-mod doctor;
 mod docs;
+mod doctor;
 mod durability;
 mod e2e;
 mod freshness;
