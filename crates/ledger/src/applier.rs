@@ -16,6 +16,10 @@ use crate::record::Key;
 /// Between two tries when the disk refuses.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// Rows that are worth a commit of the index. Until then they are in memory, and cost the disk that
+/// is busy syncing frames nothing.
+const ROWS_MIN: usize = 1024;
+
 /// Rows of one commit of the index.
 const ROWS_MAX: usize = 16_384;
 
@@ -84,6 +88,11 @@ impl Applier {
             .spawn(move || applier.run(&mut hands))
     }
 
+    /// How many rows the thread waits for.
+    fn rows_min(&self) -> usize {
+        ROWS_MIN.min(self.rows_max)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,7 +121,9 @@ impl Applier {
         queue.rows += job.rows.len();
         queue.jobs.push_back(job);
         queue.settled = false;
-        self.changed.notify_all();
+        if queue.rows >= self.rows_min() || queue.flushing > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until all that was pushed is applied and marked.
@@ -209,8 +220,11 @@ impl Applier {
     /// Fills `jobs` unless there are some that failed, and tells whether to mark; `None` at the end.
     fn take(&self, jobs: &mut Vec<Job>) -> Option<bool> {
         let mut queue = self.lock();
-        while jobs.is_empty() && queue.jobs.is_empty() {
+        while jobs.is_empty() {
             let wanted = queue.closed || queue.flushing > 0;
+            if queue.rows >= self.rows_min() || (wanted && queue.rows > 0) {
+                break;
+            }
             if wanted && !queue.settled {
                 return Some(true);
             }

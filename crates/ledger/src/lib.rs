@@ -39,6 +39,7 @@ use tokio::sync::{mpsc, oneshot};
 
 mod applier;
 mod build;
+mod bulk;
 mod check;
 mod commit;
 mod cosign;
@@ -56,6 +57,7 @@ mod segments;
 mod witness;
 mod writer;
 
+pub use bulk::build;
 pub use check::{Finding, Report, check};
 pub use disk::{Disk, RealDisk};
 pub use error::{LedgerError, WitnessRefusal};

@@ -134,6 +134,21 @@ impl Segments {
     /// Writes a frame and makes it durable. Doing it again after a failure is right and needed:
     /// after a failed sync the system may take pages for written that are not.
     pub fn write(&self, disk: &dyn Disk, at: Position, bytes: &[u8]) -> Result<(), LedgerError> {
+        self.put(disk, at, bytes)?;
+        self.sync(disk, at)
+    }
+
+    /// Makes the file durable in which `at` is.
+    pub fn sync(&self, disk: &dyn Disk, at: Position) -> Result<(), LedgerError> {
+        let path = self.path(at.segment);
+        match self.file(at.segment) {
+            Some(file) => disk.sync(&file).map_err(LedgerError::disk("sync", &path)),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a frame.
+    pub fn put(&self, disk: &dyn Disk, at: Position, bytes: &[u8]) -> Result<(), LedgerError> {
         let path = self.path(at.segment);
         let file = match self.file(at.segment) {
             Some(file) => file,
@@ -148,8 +163,7 @@ impl Segments {
             }
         };
         disk.write_at(&file, bytes, at.offset)
-            .map_err(LedgerError::disk("write", &path))?;
-        disk.sync(&file).map_err(LedgerError::disk("sync", &path))
+            .map_err(LedgerError::disk("write", &path))
     }
 
     /// The bytes in the last file from `at` on.

@@ -48,7 +48,7 @@ fn child() {
     let threads = (0..THREADS).map(|_| {
         let (ledger, next) = (Arc::clone(&ledger), Arc::clone(&next));
         std::thread::spawn(move || {
-            loop {
+            while next.load(Ordering::Relaxed) < u64::MAX {
                 // Every record is appended twice, by whoever comes.
                 let n = next.fetch_add(1, Ordering::Relaxed);
                 let n = from + (n - from) / 2;
