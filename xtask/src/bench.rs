@@ -8,6 +8,7 @@ mod fixture;
 mod herd;
 mod hits;
 mod http;
+mod log;
 mod memory;
 mod nginx;
 mod process;
@@ -38,6 +39,9 @@ pub struct Options {
     /// The project (go.mod, go.sum) whose modules lie in --corpus
     #[arg(long, value_name = "DIR", requires = "corpus")]
     project: Option<PathBuf>,
+    /// How long the log of the part `log` is; 60000000 is the size of sum.golang.org (14 GB of disk)
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    log_records: u64,
     /// The date that the report carries, instead of today's
     #[arg(long, value_name = "YYYY-MM-DD")]
     date: Option<String>,
@@ -46,7 +50,7 @@ pub struct Options {
     out: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// .info, .mod, lists and @latest that are kept, and the CPU time of each request
     Hits,
@@ -64,6 +68,8 @@ enum Part {
     Cold,
     /// go mod download of a whole project, cold and warm
     Download,
+    /// Our own log: appends beside a bare synced file, and a log of --log-records
+    Log,
 }
 
 /// What every part needs to know.
@@ -81,8 +87,10 @@ impl Bench {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    tools::for_bench()?;
-    server::build()?;
+    if options.parts != [Part::Log] {
+        tools::for_bench()?;
+        server::build()?;
+    }
     let work = sh::target().join("bench");
     if work.exists() {
         std::fs::remove_dir_all(&work)?;
@@ -107,6 +115,9 @@ pub fn run(options: &Options) -> Result<()> {
     if wanted(Part::Download) {
         let given = options.corpus.as_deref().zip(options.project.as_deref());
         download::run(&mut bench, given)?;
+    }
+    if wanted(Part::Log) {
+        log::run(&mut bench, options.log_records)?;
     }
     let whole = options.parts.is_empty() && !options.quick;
     let out = match &options.out {

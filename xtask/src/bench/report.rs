@@ -131,7 +131,9 @@ impl Report {
              - Cold zips and herds: a new data directory for each run. \"other\" is the upstream\n  \
                itself, asked by the same client.\n\
              - Downloads: the real go command with an empty module cache, fetching a project's\n  \
-               modules; latency is added by the upstream to every request.\n",
+               modules; latency is added by the upstream to every request.\n\
+             - Log: clients that each wait for their record before the next. \"bare file\" is the\n  \
+               same clients and records, all that wait written at once and synced, without a log.\n",
             if self.quick {
                 " of few short runs (--quick)"
             } else {

@@ -220,3 +220,26 @@ async fn many_clients_share_commits() {
     let again = Ledger::open(options(dir.path())).unwrap();
     check_against(again.reader(), &texts);
 }
+
+#[test]
+fn a_log_of_many_records_is_made_at_once_and_goes_on_like_any_other() {
+    let dir = tempdir().unwrap();
+    let mut small = options(dir.path());
+    small.limits.segment_bytes = 10_000;
+    let texts: Vec<String> = (0..1000).map(text).collect();
+    let ledger = ledger::build(small, (0..1000).map(|n| Ok(record(n)))).unwrap();
+    check_against(ledger.reader(), &texts);
+    assert_eq!(append(&ledger, 999).unwrap(), 999);
+    assert_eq!(append(&ledger, 1000).unwrap(), 1000);
+    drop(ledger);
+    let key = signer().verifier().clone();
+    let report = ledger::check(&dir.path().join("log"), &key, None).unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    let twice = tempdir().unwrap();
+    let refused = ledger::build(options(twice.path()), [5, 6, 5].map(|n| Ok(record(n))));
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("records 0 and 2 are of one module version"),
+        "{refused}"
+    );
+}
