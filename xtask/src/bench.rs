@@ -14,6 +14,7 @@ mod nginx;
 mod process;
 mod ready;
 mod report;
+mod vcs;
 mod wrk;
 
 use std::path::PathBuf;
@@ -70,6 +71,8 @@ enum Part {
     Download,
     /// Our own log: appends beside a bare synced file, and a log of --log-records
     Log,
+    /// Twenty versions of a large repository, straight from git
+    Vcs,
 }
 
 /// What every part needs to know.
@@ -118,6 +121,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if wanted(Part::Log) {
         log::run(&mut bench, options.log_records)?;
+    }
+    if wanted(Part::Vcs) {
+        vcs::run(&mut bench)?;
     }
     let whole = options.parts.is_empty() && !options.quick;
     let out = match &options.out {

@@ -33,4 +33,5 @@ mod protocol;
 mod repro;
 mod run;
 mod upstreams;
+mod vcs;
 mod witness;
