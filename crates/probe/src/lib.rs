@@ -8,6 +8,7 @@
 pub mod local;
 pub mod net;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,6 +29,8 @@ pub struct Request {
     pub groups: Vec<Group>,
     /// Time for everything together.
     pub budget: Duration,
+    /// DNS servers to ask instead of the system's; empty means the system's.
+    pub resolvers: Vec<SocketAddr>,
 }
 
 /// What a live view is told.
@@ -68,8 +71,11 @@ pub async fn gather(request: &Request, watcher: &Watcher) -> Facts {
         });
     }
     if wants(request, Group::Net) {
-        let targets = net::Targets::new(&settings, request.asked.as_ref());
-        let budget = request.budget;
+        let targets = net::Targets {
+            resolvers: request.resolvers.clone(),
+            ..net::Targets::new(&settings, request.asked.as_ref(), &request.dir)
+        };
+        let budget = request.budget.saturating_sub(began.elapsed());
         let (facts, watcher) = (Arc::clone(&facts), Arc::clone(watcher));
         parts.spawn(async move {
             let look = async {

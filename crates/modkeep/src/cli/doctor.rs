@@ -16,6 +16,7 @@ use probe::{Progress, Request, Watcher};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Read};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,6 +56,7 @@ pub fn command() -> Command {
                 .default_value("10s")
                 .help("Time for everything together, such as 10s or 1m"),
         )
+        .arg(resolver_flag())
         .arg(
             Arg::new("save-facts")
                 .long("save-facts")
@@ -259,10 +261,11 @@ fn request(args: &ArgMatches) -> Result<Request, Failed> {
             .transpose()?,
         groups,
         budget: duration(timeout)?,
+        resolvers: resolvers(args)?,
     })
 }
 
-fn asked(text: &str) -> Result<Asked, Failed> {
+pub(super) fn asked(text: &str) -> Result<Asked, Failed> {
     let (module, version) = match text.split_once('@') {
         Some((module, version)) => (module, Some(version)),
         None => (text, None),
@@ -278,8 +281,30 @@ fn asked(text: &str) -> Result<Asked, Failed> {
     })
 }
 
+/// The `--resolver` flag.
+pub(super) fn resolver_flag() -> Arg {
+    Arg::new("resolver")
+        .long("resolver")
+        .value_name("ADDR[:PORT]")
+        .action(ArgAction::Append)
+        .help("Ask this DNS server for names instead of the system's; may be repeated")
+}
+
+/// The DNS servers of `--resolver`.
+pub(super) fn resolvers(args: &ArgMatches) -> Result<Vec<SocketAddr>, Failed> {
+    let given = args.get_many::<String>("resolver").into_iter().flatten();
+    let parse = |text: &String| {
+        let whole = text.parse::<SocketAddr>().ok();
+        let bare = || Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, 53));
+        whole.or_else(bare).ok_or_else(|| {
+            Failed::usage(format!("--resolver {text}: it looks like 192.0.2.1 or 192.0.2.1:53"))
+        })
+    };
+    given.map(parse).collect()
+}
+
 /// A time such as `10s`, `500ms`, `1m`; at most an hour.
-fn duration(text: &str) -> Result<Duration, Failed> {
+pub(super) fn duration(text: &str) -> Result<Duration, Failed> {
     let wrong = || Failed::usage(format!("--timeout {text}: it looks like 10s, 500ms or 1m"));
     let digits = text
         .find(|c: char| !c.is_ascii_digit())

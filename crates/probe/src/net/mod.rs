@@ -1,41 +1,106 @@
-//! Probes of the network, each with a bound of its own.
+//! Probes of the network: the requests that the go command would send, phase by phase.
+//!
+//! [`walk`] decides what is asked of whom, [`hop`] measures one request to one server, [`deep`]
+//! asks what tells causes apart once something failed. What is asked goes only to hosts that the
+//! settings and the module name: no private name reaches anybody new.
 
-use std::time::Duration;
+mod answer;
+mod auth;
+mod deep;
+mod dns;
+mod fetch;
+mod forward;
+mod hop;
+mod limits;
+mod origin;
+mod plan;
+mod prober;
+mod roots;
+mod sumdb;
+mod targets;
+mod tcp;
+mod tls;
+mod walk;
 
-use doctor::facts::Asked;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
 use doctor::net::NetFacts;
+use gomod::path::ModulePath;
+use gomod::version::ModuleVersion;
 
-use crate::local::Settings;
+pub use dns::Resolver;
+pub use limits::Limits;
+pub use targets::Targets;
+pub use tls::Clock;
 
-/// What to probe, with the secrets that the facts do not hold.
-#[derive(Clone)]
-pub struct Targets {
-    /// GOPROXY as in force, logins included.
-    pub goproxy: String,
-    /// GOSUMDB as in force.
-    pub gosumdb: String,
-    /// The module that the user asks about.
-    pub asked: Option<Asked>,
-}
+use prober::Prober;
+use tls::Handshakes;
+use walk::{Growing, Walk};
 
-impl Targets {
-    /// The endpoints that the settings name.
-    pub fn new(settings: &Settings, asked: Option<&Asked>) -> Self {
-        Self {
-            goproxy: settings.get("GOPROXY"),
-            gosumdb: settings.get("GOSUMDB"),
-            asked: asked.cloned(),
-        }
-    }
-}
-
-/// Probes every target, all at once, in at most `budget`.
+/// Probes what the go command would ask, in at most `budget`. What is not ready in time is left
+/// out.
 pub async fn gather(targets: &Targets, budget: Duration) -> NetFacts {
-    let Targets {
-        goproxy,
-        gosumdb,
-        asked,
-    } = targets;
-    let _nothing_to_ask = (goproxy, gosumdb, asked, budget);
-    NetFacts::default()
+    gather_at(targets, budget, Arc::new(SystemTime::now)).await
+}
+
+/// The same with another clock, for tests of certificates.
+pub async fn gather_at(targets: &Targets, budget: Duration, clock: Clock) -> NetFacts {
+    // What gathers this gives up at the end of the budget.
+    let time = budget.saturating_sub(budget / 16 + Duration::from_millis(50));
+    let facts: Growing = Mutex::default();
+    let _late = tokio::time::timeout(time, all(targets, time, clock, &facts)).await;
+    facts.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn all(targets: &Targets, time: Duration, clock: Clock, facts: &Growing) {
+    let note = |change: &dyn Fn(&mut NetFacts)| {
+        change(&mut facts.lock().unwrap_or_else(PoisonError::into_inner));
+    };
+    note(&|facts| facts.goproxy = Some(doctor::mask::logins(&targets.goproxy)));
+    let entries = match plan::proxies(&targets.goproxy) {
+        Ok(entries) => entries,
+        Err(text) => return note(&|facts| facts.nothing = Some(text.clone())),
+    };
+    let sumdb = match plan::sumdb(&targets.gosumdb) {
+        Ok(sumdb) => sumdb,
+        Err(text) => return note(&|facts| facts.nothing = Some(text.clone())),
+    };
+    let prober = prober(targets, time, clock).await;
+    note(&|facts| {
+        facts.resolvers = Some(prober.resolver.servers());
+        facts.roots = Some(prober.roots.clone());
+    });
+    let walk = Walk {
+        prober: &prober,
+        targets,
+        entries: &entries,
+        sumdb: sumdb.as_ref(),
+        facts,
+    };
+    let mut module = None;
+    match &targets.asked {
+        Some(asked) => {
+            let Ok(path) = ModulePath::parse(&asked.module) else {
+                return note(&|facts| facts.nothing = Some("the module path is malformed".into()));
+            };
+            walk.download(&path, asked.version.as_deref()).await;
+            let version = asked.version.as_deref().unwrap_or_default();
+            module = ModuleVersion::parse(&format!("{path}@{version}")).ok();
+        }
+        None => walk.endpoints().await,
+    }
+    deep::look(&walk, module.as_ref()).await;
+}
+
+async fn prober(targets: &Targets, time: Duration, clock: Clock) -> Prober {
+    let resolver = match targets.resolvers.as_slice() {
+        [] => Resolver::system(),
+        servers => Resolver::of(servers),
+    };
+    let (file, dirs) = targets.roots.clone();
+    let loaded = tokio::task::spawn_blocking(move || roots::load(file.as_deref(), dirs.as_deref()));
+    let (store, roots) = loaded.await.unwrap_or_else(|_| roots::load(Some(""), Some("")));
+    let forwards = (targets.forwards.clone(), targets.credentials.clone());
+    Prober::new(resolver, (Handshakes::new(store, clock), roots), forwards, time)
 }

@@ -1,0 +1,656 @@
+//! What the network probes saw, as plain data.
+//!
+//! One [`Exchange`] is one request of the go command with the redirects it led to; each [`Hop`]
+//! is one server on that way, phase by phase. A phase that was not come to is `None`. No secret
+//! is in here: URLs are masked when they are written down, bodies are only described.
+
+use serde::{Deserialize, Serialize};
+
+/// What the probes saw.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetFacts {
+    /// GOPROXY as it was walked, masked.
+    pub goproxy: Option<String>,
+    /// Why there was nothing to ask: a setting that cannot be used, GOPROXY=off.
+    pub nothing: Option<String>,
+    /// The DNS servers that were asked, `ADDR:PORT`.
+    pub resolvers: Option<Vec<String>>,
+    /// The certificate authorities that were trusted.
+    pub roots: Option<Roots>,
+    /// Whether GONOPROXY covers the module, so that no proxy is asked.
+    pub private: Option<bool>,
+    /// The module's version, where a query had to be resolved first.
+    pub version: Option<String>,
+    /// The questions of the go command, in its order.
+    pub steps: Vec<Step>,
+    /// The checksum database.
+    pub sumdb: Option<SumdbSeen>,
+    /// Hashes of the module by source, where they were needed to judge a mismatch.
+    pub sums: Vec<SumSource>,
+    /// What was asked further about the request that failed.
+    pub deep: Option<Deep>,
+    /// Credentials for the host of a failed request that were there and not used, and why.
+    pub credentials: Option<CredentialsSeen>,
+    /// What the time did not allow.
+    pub late: Vec<String>,
+}
+
+/// The certificate authorities.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Roots {
+    /// File or directory they were read from.
+    pub source: Option<String>,
+    /// How many.
+    pub count: usize,
+    /// Why they could not be read.
+    pub error: Option<String>,
+}
+
+/// What the go command asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// `@v/list`.
+    List,
+    /// `@latest`.
+    Latest,
+    /// `@v/V.info`.
+    Info,
+    /// `@v/V.mod`.
+    Mod,
+    /// `@v/V.zip`.
+    Zip,
+    /// `/sumdb/NAME/supported`.
+    Supported,
+    /// `/lookup/M@V` of the checksum database.
+    Lookup,
+    /// `/latest` of the checksum database.
+    Head,
+    /// A tile of the checksum database.
+    Tile,
+    /// `?go-get=1` at the module's own host.
+    Discovery,
+    /// The list of tags of its repository.
+    Refs,
+    /// A well-known module, to see whether a proxy works at all.
+    Control,
+}
+
+impl What {
+    /// The word screens show.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Latest => "latest",
+            Self::Info => "info",
+            Self::Mod => "mod",
+            Self::Zip => "zip",
+            Self::Supported => "sumdb supported",
+            Self::Lookup => "sumdb lookup",
+            Self::Head => "sumdb head",
+            Self::Tile => "sumdb tile",
+            Self::Discovery => "go-get",
+            Self::Refs => "refs",
+            Self::Control => "control",
+        }
+    }
+
+    /// Whether it belongs to the checksum database.
+    pub fn is_sumdb(self) -> bool {
+        matches!(
+            self,
+            Self::Supported | Self::Lookup | Self::Head | Self::Tile
+        )
+    }
+}
+
+/// One question, put to one source after the other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The question.
+    pub what: What,
+    /// Who was asked, in order.
+    pub tries: Vec<Try>,
+}
+
+impl Step {
+    /// Who answered it.
+    pub fn answered(&self) -> Option<&Try> {
+        let mut asked = self.tries.iter().filter(|one| !one.beyond);
+        asked.find(|one| one.exchange.is_good())
+    }
+}
+
+/// One source asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Try {
+    /// The entry of GOPROXY, masked, `direct`, or the checksum database's address.
+    pub place: String,
+    /// Whether any error leads on to the next entry (`|`); otherwise only 404 and 410 do.
+    #[serde(default)]
+    pub on_any_error: bool,
+    /// The go command would not have come here: asked to see what another setting would do.
+    #[serde(default)]
+    pub beyond: bool,
+    /// What came of it.
+    pub exchange: Exchange,
+}
+
+/// One request and the redirects it led to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Exchange {
+    /// The URL asked first, masked.
+    pub url: String,
+    /// Each server on the way; empty for a file.
+    pub hops: Vec<Hop>,
+    /// Why a redirect was not followed.
+    pub stopped: Option<Stop>,
+    /// What the body was.
+    pub content: Option<Content>,
+    /// `file://` only: why it could not be read.
+    pub file_error: Option<String>,
+    /// What was sent to prove who asks.
+    pub credential: Option<Credential>,
+    /// Milliseconds since the walk began.
+    pub at_ms: u64,
+    /// Milliseconds for all of it.
+    pub took_ms: u64,
+}
+
+/// Why a redirect was not followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// More than ten.
+    Loop,
+    /// From https to http: the target.
+    Insecure(String),
+    /// Not a URL: what stood there.
+    Malformed(String),
+}
+
+/// What was sent to prove who asks, without the secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// `netrc` or `url`.
+    pub source: String,
+    /// First letter and length of the login.
+    pub login: String,
+}
+
+/// One server on the way of a request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hop {
+    /// The URL, masked.
+    pub url: String,
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// An earlier connection was used again: no name, address or handshake was needed.
+    pub reused: bool,
+    /// The forward proxy in between; names and addresses below are then the proxy's.
+    pub forward: Option<Forward>,
+    /// Name resolution.
+    pub dns: Option<Dns>,
+    /// Every address tried.
+    pub tcp: Vec<Tcp>,
+    /// The handshake.
+    pub tls: Option<Tls>,
+    /// The answer.
+    pub http: Option<Http>,
+    /// Where it ended badly.
+    pub failure: Option<Failure>,
+    /// Milliseconds for all of it.
+    pub took_ms: u64,
+}
+
+/// A forward proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Forward {
+    /// Its address, masked.
+    pub url: String,
+    /// The variable that names it.
+    pub variable: String,
+    /// What it said to CONNECT.
+    pub status: Option<u16>,
+    /// Whether the tunnel stood, or for plain http the proxy was reached.
+    pub reached: bool,
+}
+
+/// The part of a request in which it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Name resolution.
+    Dns,
+    /// The TCP connection.
+    Connect,
+    /// CONNECT through a forward proxy.
+    Forward,
+    /// The TLS handshake.
+    Tls,
+    /// Between the request and the end of the headers.
+    Headers,
+    /// The body.
+    Body,
+}
+
+/// How it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// No address for the name.
+    NoAddress,
+    /// A reset in answer to the SYN.
+    Refused,
+    /// Nothing came in time.
+    TimedOut,
+    /// No route.
+    Unreachable,
+    /// Reset after the connection stood.
+    Reset,
+    /// Closed in good order, too early.
+    Closed,
+    /// The certificate was not accepted.
+    Certificate,
+    /// Not TLS: plain HTTP came instead.
+    PlainHttp,
+    /// Broken rules of TLS or HTTP.
+    Protocol,
+    /// The body ended before the announced length.
+    Cut,
+    /// More bytes than the go command takes.
+    TooLarge,
+    /// The forward proxy said no.
+    ForwardStatus,
+    /// Something on this machine: permissions, no sockets.
+    Local,
+    /// The time for the whole diagnosis ended first: nothing is known.
+    Late,
+}
+
+/// Where and how a hop failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The phase.
+    pub phase: Phase,
+    /// The kind.
+    pub fault: Fault,
+    /// In words.
+    pub text: String,
+    /// Milliseconds waited in this phase.
+    #[serde(default)]
+    pub waited_ms: u64,
+}
+
+/// Name resolution by every way there is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dns {
+    /// The name.
+    pub name: String,
+    /// What the system's resolver says; `None` if it was not asked.
+    pub system: Option<SystemAnswer>,
+    /// What each DNS server says when asked directly.
+    pub servers: Vec<ServerAnswer>,
+    /// The addresses used.
+    pub addresses: Vec<String>,
+    /// Milliseconds until there were addresses, or until it was given up.
+    pub took_ms: u64,
+}
+
+/// What getaddrinfo says: hosts file, search list and all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SystemAnswer {
+    /// Addresses, in its order.
+    pub addresses: Vec<String>,
+    /// Why there are none.
+    pub error: Option<String>,
+    /// Milliseconds.
+    pub took_ms: u64,
+}
+
+/// What one DNS server says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerAnswer {
+    /// The server, `ADDR:PORT`.
+    pub server: String,
+    /// Question A.
+    pub a: Option<DnsAnswer>,
+    /// Question AAAA.
+    pub aaaa: Option<DnsAnswer>,
+}
+
+impl ServerAnswer {
+    /// The answers that came or did not come.
+    pub fn both(&self) -> impl Iterator<Item = &DnsAnswer> {
+        self.a.iter().chain(&self.aaaa)
+    }
+}
+
+/// One answer of one DNS server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DnsAnswer {
+    /// `NOERROR`, `NXDOMAIN`, `SERVFAIL`, `REFUSED` or another code; `None` if no answer came.
+    pub rcode: Option<String>,
+    /// Addresses.
+    pub addresses: Vec<String>,
+    /// The chain of other names it leads through.
+    pub cnames: Vec<String>,
+    /// Seconds it may be kept.
+    pub ttl: Option<u32>,
+    /// Whether TCP was needed because the answer did not fit.
+    pub tcp: bool,
+    /// Why there is no answer: `no answer`, or what the system said.
+    pub error: Option<String>,
+    /// Milliseconds.
+    pub took_ms: u64,
+}
+
+/// One address tried.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tcp {
+    /// `ADDR:PORT`.
+    pub address: String,
+    /// IPv6?
+    pub v6: bool,
+    /// Why it failed; `None` if it stands, or was not waited for.
+    pub fault: Option<Fault>,
+    /// The system's words.
+    pub error: Option<String>,
+    /// Whether it stands.
+    pub connected: bool,
+    /// Milliseconds.
+    pub took_ms: u64,
+}
+
+/// A handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tls {
+    /// Name sent in clear text and asked for in the certificate.
+    pub sni: String,
+    /// Such as `TLSv1.3`.
+    pub version: Option<String>,
+    /// Such as `h2`.
+    pub alpn: Option<String>,
+    /// The certificates as they came, the server's own first.
+    pub chain: Vec<Cert>,
+    /// What is wrong with them.
+    pub problem: Option<CertProblem>,
+    /// Whether Mozilla's list of authorities would accept them; asked only if ours did not.
+    pub public: Option<bool>,
+    /// Bytes that came from the other side.
+    pub received: u64,
+    /// This machine's clock, seconds since 1970.
+    pub now: i64,
+    /// Milliseconds.
+    pub took_ms: u64,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cert {
+    /// Whose.
+    pub subject: String,
+    /// Signed by.
+    pub issuer: String,
+    /// DNS names and addresses it is for.
+    pub names: Vec<String>,
+    /// Seconds since 1970.
+    pub not_before: i64,
+    /// Seconds since 1970.
+    pub not_after: i64,
+    /// SHA-256 of the whole, in hex.
+    pub sha256: String,
+}
+
+/// What is wrong with a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CertProblem {
+    /// The clock is past its end.
+    Expired,
+    /// The clock is before its beginning.
+    NotYetValid,
+    /// It ends in nobody who is trusted.
+    UnknownIssuer,
+    /// It is for other names.
+    WrongName,
+    /// Anything else.
+    Other,
+}
+
+/// An answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Http {
+    /// Such as `HTTP/2`.
+    pub version: String,
+    /// The status.
+    pub status: u16,
+    /// Headers that tell something: server, via, date, cache, limits, type; lower-case names.
+    pub headers: Vec<(String, String)>,
+    /// Where it redirects to, masked.
+    pub location: Option<String>,
+    /// Seconds by which the answer's Date is ahead of this machine's clock.
+    pub clock_ahead_s: Option<i64>,
+    /// Milliseconds from the request to the first byte of the answer.
+    pub first_byte_ms: u64,
+    /// Bytes of the body that came.
+    pub bytes: u64,
+    /// Bytes that were announced.
+    pub announced: Option<u64>,
+    /// Milliseconds for the body.
+    pub body_ms: u64,
+    /// Whether the body came to its end.
+    pub complete: bool,
+    /// SHA-256 of a complete body, in hex.
+    pub sha256: Option<String>,
+}
+
+impl Http {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// What a body turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// What was asked for.
+    Good,
+    /// A web page.
+    Html,
+    /// Nothing.
+    Empty,
+    /// A zip without its end.
+    CutZip,
+    /// A zip with a name outside the module's directory: that name.
+    Prefix(String),
+    /// Something else: why it is not what was asked for.
+    Bad(String),
+    /// Not read to the end, so not judged.
+    Unread,
+}
+
+impl Exchange {
+    /// The last server that was come to.
+    pub fn last(&self) -> Option<&Hop> {
+        self.hops.last()
+    }
+
+    /// The status of the last answer.
+    pub fn status(&self) -> Option<u16> {
+        Some(self.last()?.http.as_ref()?.status)
+    }
+
+    /// Whether the go command could use it.
+    pub fn is_good(&self) -> bool {
+        let taken = matches!(self.content, Some(Content::Good | Content::Unread));
+        self.is_answered() && taken
+    }
+
+    /// Whether an answer came with status 200 and its body did not break off.
+    pub fn is_answered(&self) -> bool {
+        if self.hops.is_empty() {
+            return self.file_error.is_none() && self.content.is_some();
+        }
+        let whole = self.last().is_some_and(|hop| hop.failure.is_none());
+        whole && self.stopped.is_none() && self.status() == Some(200)
+    }
+
+    /// Whether the answer was "not here" (404, 410), the only one that `,` goes on after.
+    pub fn is_absent(&self) -> bool {
+        let whole = self.last().is_some_and(|hop| hop.failure.is_none());
+        (whole && matches!(self.status(), Some(404 | 410))) || self.file_error.is_some()
+    }
+
+    /// Whether it failed before any answer, in the network.
+    pub fn is_network(&self) -> bool {
+        let failure = self.last().and_then(|hop| hop.failure.as_ref());
+        failure.is_some_and(|failure| !matches!(failure.fault, Fault::TooLarge | Fault::Late))
+    }
+
+    /// Whether nothing is known because the time ended.
+    pub fn is_late(&self) -> bool {
+        let failure = self.last().and_then(|hop| hop.failure.as_ref());
+        failure.is_some_and(|failure| failure.fault == Fault::Late)
+    }
+}
+
+/// The checksum database as it was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SumdbSeen {
+    /// Its name.
+    pub name: String,
+    /// Where it was asked: a proxy's `/sumdb/NAME`, or its own address.
+    pub base: Option<String>,
+    /// Whether GOSUMDB names that address itself, so that no proxy relays it.
+    pub explicit: bool,
+    /// Records in the newest tree that was proved.
+    pub size: Option<u64>,
+    /// The proved record's sum of the zip.
+    pub zip: Option<String>,
+    /// The proved record's sum of go.mod.
+    pub go_mod: Option<String>,
+    /// Why nothing was proved.
+    pub problem: Option<SumdbProblem>,
+    /// The head that this machine keeps: what came of comparing it.
+    pub kept: Option<KeptHead>,
+}
+
+/// Why a checksum database's answer was not believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SumdbProblem {
+    /// The kind.
+    pub kind: SumdbFault,
+    /// In words.
+    pub text: String,
+}
+
+/// Kinds of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SumdbFault {
+    /// Signed by another key than the pinned one.
+    Key,
+    /// Two signed trees that contradict each other.
+    Fork,
+    /// Tiles or records do not fit the signed tree.
+    Inconsistent,
+    /// Not what a checksum database says.
+    Malformed,
+    /// A request failed; its step tells how.
+    Request,
+}
+
+/// The head that the go command keeps in `GOPATH/pkg/sumdb/NAME/latest`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeptHead {
+    /// The database's tree continues it: records in it.
+    Continued(u64),
+    /// It cannot be read: why. The local checks judge that.
+    Unreadable(String),
+    /// The database contradicts it.
+    Contradicted(String),
+}
+
+/// Somebody's word on the module's hash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SumSource {
+    /// `go.sum`, `cache`, a proxy, or a route to the checksum database.
+    pub name: String,
+    /// Whether it is the checksum database, proved.
+    pub sumdb: bool,
+    /// The zip's sum.
+    pub zip: Option<String>,
+    /// go.mod's sum.
+    pub go_mod: Option<String>,
+}
+
+/// What was asked further about the request that failed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Deep {
+    /// A well-known module at the same endpoint.
+    pub control: Option<Exchange>,
+    /// Another host that the go command uses on this machine.
+    pub other: Option<Exchange>,
+    /// Whether a handshake with another name to the same address gets an answer.
+    pub other_name: Option<bool>,
+    /// Whether a handshake in small packets gets an answer.
+    pub small_packets: Option<bool>,
+    /// The same host over plain http, without secrets: for its clock and for captive portals.
+    pub plain: Option<Hop>,
+    /// Whether the host can be connected to without the forward proxy.
+    pub without_forward: Option<bool>,
+    /// Names of the certificate that lead to the address that was dialled.
+    pub owners: Vec<String>,
+    /// The module's versions at the same proxy.
+    pub versions: Option<Vec<String>>,
+    /// Whether the module's own repository could be read, and has the version.
+    pub origin: Option<OriginSeen>,
+}
+
+/// The module's own repository, asked without any login.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OriginSeen {
+    /// The repository's address.
+    pub repository: Option<String>,
+    /// Whether it let itself be read.
+    pub readable: Option<bool>,
+    /// Whether it has the version's tag.
+    pub has_version: Option<bool>,
+    /// Whether the module's host has only addresses of private networks.
+    pub private_address: Option<bool>,
+    /// The requests.
+    pub exchanges: Vec<Exchange>,
+}
+
+/// Credentials that were there for a host that asked for them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialsSeen {
+    /// The netrc machine.
+    pub machine: String,
+    /// Why the go command does not use it.
+    pub why: String,
+}

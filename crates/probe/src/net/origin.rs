@@ -1,0 +1,152 @@
+//! The module's own repository, as far as it can be read without a login.
+//!
+//! Source of the rules: cmd/go/internal/vcs (which hosts need no discovery) and git's protocol
+//! over HTTP: `info/refs?service=git-upload-pack` names every tag. Nothing is cloned.
+
+use std::net::IpAddr;
+
+use doctor::net::{Content, Exchange, OriginSeen, What};
+use gomod::version::ModuleVersion;
+use url::Url;
+
+use super::fetch::{Fetched, fetch};
+use super::prober::Prober;
+use super::walk::{Walk, discovery};
+
+/// Hosts whose repositories are the first three elements of a path.
+const KNOWN: &[&str] = &["github.com", "bitbucket.org"];
+
+/// The question of a `direct` entry.
+pub async fn fetched(walk: &Walk<'_>, file: &str, module: Option<&ModuleVersion>) -> Fetched {
+    let path = match module {
+        Some(module) => module.path().as_str(),
+        None => file.split("/@").next().unwrap_or(file),
+    };
+    let seen = look(walk.prober, path, module).await;
+    let mut exchange = seen.exchanges.last().cloned().unwrap_or_default();
+    if seen.has_version == Some(false) {
+        let version = module.map(|m| m.version().to_string()).unwrap_or_default();
+        exchange.content = Some(Content::Bad(format!("no tag {version}")));
+    }
+    walk.note(|facts| facts.deep.get_or_insert_default().origin = Some(seen));
+    Fetched {
+        exchange,
+        ..Fetched::default()
+    }
+}
+
+/// Looks at a module's repository.
+pub async fn look(prober: &Prober, path: &str, module: Option<&ModuleVersion>) -> OriginSeen {
+    let mut seen = OriginSeen {
+        private_address: private_address(prober, path).await,
+        ..OriginSeen::default()
+    };
+    let found = match known(path) {
+        Some(root) => Some((root, path_below(path, 3))),
+        None => discover(prober, path, &mut seen).await,
+    };
+    let Some((root, below)) = found else {
+        return seen;
+    };
+    seen.repository = Some(super::hop::shown(&root));
+    let refs = format!("{}/info/refs?service=git-upload-pack", root.as_str().trim_end_matches('/'));
+    let Ok(url) = Url::parse(&refs) else {
+        return seen;
+    };
+    let fetched = fetch(prober, &url, What::Refs, None).await;
+    let whole = matches!(fetched.exchange.content, Some(Content::Good));
+    if fetched.exchange.status().is_some() {
+        seen.readable = Some(fetched.exchange.is_good());
+    }
+    if let Some(module) = module.filter(|_| whole) {
+        seen.has_version = has_version(&fetched.body, &below, module);
+    }
+    seen.exchanges.push(fetched.exchange);
+    seen
+}
+
+/// Whether a module's host has only addresses that the public network cannot reach.
+async fn private_address(prober: &Prober, path: &str) -> Option<bool> {
+    let host = path.split('/').next().unwrap_or(path);
+    let limit = prober.left(prober.limits.deep).ok()?;
+    let found: Vec<IpAddr> = prober.resolver.addresses(host, limit).await;
+    match found.is_empty() {
+        true => None,
+        false => Some(!found.iter().any(|ip| upstream::is_public(*ip))),
+    }
+}
+
+fn known(path: &str) -> Option<Url> {
+    let mut elements = path.split('/');
+    let (host, owner, name) = (elements.next()?, elements.next()?, elements.next()?);
+    let ours = KNOWN.contains(&host);
+    let url = format!("https://{host}/{owner}/{name}");
+    ours.then(|| Url::parse(&url).ok()).flatten()
+}
+
+async fn discover(
+    prober: &Prober,
+    path: &str,
+    seen: &mut OriginSeen,
+) -> Option<(Url, String)> {
+    let fetched = fetch(prober, &discovery(path)?, What::Discovery, None).await;
+    let page = fetched.exchange.is_answered().then_some(fetched.body);
+    let mut exchange: Exchange = fetched.exchange;
+    let imports = page
+        .and_then(|page| upstream::goimport::parse_meta_go_imports(&page, false).ok())
+        .unwrap_or_default();
+    let fits = |prefix: &str| path == prefix || path.starts_with(&format!("{prefix}/"));
+    let found = imports.into_iter().find(|import| fits(&import.prefix) && import.vcs == "git");
+    if found.is_none() && exchange.is_answered() {
+        exchange.content = Some(Content::Bad("no go-import tag for this path".into()));
+    }
+    seen.exchanges.push(exchange);
+    let found = found?;
+    let root = Url::parse(&found.repo_root).ok();
+    let root = root.filter(|root| root.scheme() == "https")?;
+    let below = path[found.prefix.len()..].trim_start_matches('/').to_owned();
+    Some((root, below))
+}
+
+fn path_below(path: &str, elements: usize) -> String {
+    path.split('/').skip(elements).collect::<Vec<_>>().join("/")
+}
+
+/// Whether the advertised refs hold the version's tag. A pseudo-version has none.
+fn has_version(refs: &[u8], below: &str, module: &ModuleVersion) -> Option<bool> {
+    let version = module.version();
+    if version.is_pseudo() {
+        return None;
+    }
+    let tag = version.as_str().trim_end_matches("+incompatible");
+    let major = module.path().major().trim_start_matches('/');
+    let dir = below.strip_suffix(major).unwrap_or(below).trim_end_matches('/');
+    let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+    let wanted = format!(" refs/tags/{prefix}{tag}");
+    let text = String::from_utf8_lossy(refs);
+    let named = |line: &str| {
+        let line = line.split('\0').next().unwrap_or(line);
+        line.trim_end_matches("^{}").ends_with(&wanted)
+    };
+    Some(text.lines().any(named))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_version_is_a_tag_below_its_directory() {
+        let refs = b"001e# service=git-upload-pack\n0000003faaaa refs/heads/main\0caps\n003dbbbb refs/tags/v1.0.0\n003dcccc refs/tags/sub/v1.2.0\n0040dddd refs/tags/v2.0.0^{}\n0000";
+        let has = |path: &str, below: &str| {
+            has_version(refs, below, &ModuleVersion::parse(path).unwrap())
+        };
+        assert_eq!(has("a.example/r@v1.0.0", ""), Some(true));
+        assert_eq!(has("a.example/r@v1.2.0", ""), Some(false));
+        assert_eq!(has("a.example/r/sub@v1.2.0", "sub"), Some(true));
+        assert_eq!(has("a.example/r/v2@v2.0.0", "v2"), Some(true));
+        let pseudo = "a.example/r@v0.0.0-20200101000000-abcdefabcdef";
+        assert_eq!(has(pseudo, ""), None);
+    }
+}
