@@ -75,7 +75,8 @@ impl Blame {
         if self.subject.is_empty() {
             self.subject = hop.map_or_else(|| exchange.url.clone(), |hop| hop.host.clone());
         }
-        self.url.get_or_insert_with(|| hop.map_or(&exchange.url, |hop| &hop.url).clone());
+        self.url
+            .get_or_insert_with(|| hop.map_or(&exchange.url, |hop| &hop.url).clone());
         self
     }
 
@@ -99,7 +100,9 @@ impl Blame {
 fn host_of(url: &str) -> Option<String> {
     let rest = url.split_once("://")?.1;
     let authority = rest.split(['/', '?']).next()?;
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
     let bare = match host.rsplit_once(':') {
         Some((bare, port)) if port.bytes().all(|b| b.is_ascii_digit()) => bare,
         _ => host,
@@ -153,7 +156,10 @@ pub fn of_endpoints(facts: &Facts, net: &NetFacts) -> Vec<(State, Blame)> {
 fn of_step(facts: &Facts, net: &NetFacts, step: &Step) -> Option<Blame> {
     let failed = failed_try(step)?;
     let mut blame = of_exchange(facts, net, step.what, failed)?;
-    let others = step.tries.iter().filter(|one| one.beyond && one.exchange.is_good());
+    let others = step
+        .tries
+        .iter()
+        .filter(|one| one.beyond && one.exchange.is_good());
     for other in others {
         blame.evidence.push(format!(
             "{} has it: it would work with | instead of , after {}",
@@ -179,7 +185,11 @@ fn of_exchange(facts: &Facts, net: &NetFacts, what: What, one: &Try) -> Option<B
     }
     if let Some(error) = &exchange.file_error {
         let missing = Blame::new("D25", "proxy_404_missing_version", 0.7);
-        return Some(missing.seen(format!("{}: {error}", exchange.url)).about(exchange));
+        return Some(
+            missing
+                .seen(format!("{}: {error}", exchange.url))
+                .about(exchange),
+        );
     }
     let found = match (&exchange.stopped, exchange.last()) {
         (Some(stop), _) => stopped(exchange, stop),
@@ -197,12 +207,25 @@ fn stopped(exchange: &Exchange, stop: &Stop) -> Blame {
     let way: Vec<&str> = exchange.hops.iter().map(|hop| hop.host.as_str()).collect();
     match stop {
         Stop::Loop => Blame::new("D27", "redirect_loop", 0.97)
-            .seen(format!("{} redirects and no end: {}", way.len(), exchange.url))
-            .also(exchange.hops.last().map(|hop| format!("the last one leads from {}", hop.url))),
-        Stop::Insecure(to) => Blame::new("D27", "insecure_redirect", 0.97)
-            .seen(format!("{} redirects to {to}: from https to http", exchange.url)),
-        Stop::Malformed(to) => Blame::nameless("D27")
-            .seen(format!("{} redirects to {to:?}, which is no address", exchange.url)),
+            .seen(format!(
+                "{} redirects and no end: {}",
+                way.len(),
+                exchange.url
+            ))
+            .also(
+                exchange
+                    .hops
+                    .last()
+                    .map(|hop| format!("the last one leads from {}", hop.url)),
+            ),
+        Stop::Insecure(to) => Blame::new("D27", "insecure_redirect", 0.97).seen(format!(
+            "{} redirects to {to}: from https to http",
+            exchange.url
+        )),
+        Stop::Malformed(to) => Blame::nameless("D27").seen(format!(
+            "{} redirects to {to:?}, which is no address",
+            exchange.url
+        )),
     }
 }
 
@@ -210,7 +233,10 @@ fn stopped(exchange: &Exchange, stop: &Stop) -> Blame {
 fn content(what: What, exchange: &Exchange) -> Option<Blame> {
     let content = exchange.content.as_ref()?;
     let corrupt = || Blame::new("D25", "proxy_corrupt_content", 0.95);
-    let size = exchange.last().and_then(|hop| hop.http.as_ref()).map_or(0, |http| http.bytes);
+    let size = exchange
+        .last()
+        .and_then(|hop| hop.http.as_ref())
+        .map_or(0, |http| http.bytes);
     let kind = exchange
         .last()
         .and_then(|hop| hop.http.as_ref()?.header("content-type"))
@@ -218,22 +244,27 @@ fn content(what: What, exchange: &Exchange) -> Option<Blame> {
     let answer = format!("{}: status 200, {size} bytes, {kind}", exchange.url);
     Some(match content {
         Content::Good | Content::Unread => return None,
-        Content::Html if what == What::Zip => {
-            corrupt().variant("html").seen(format!("{answer}: a web page instead of a zip"))
-        }
+        Content::Html if what == What::Zip => corrupt()
+            .variant("html")
+            .seen(format!("{answer}: a web page instead of a zip")),
         Content::Html => captive(exchange, &answer),
-        Content::Empty => corrupt().variant("empty").seen(format!("{answer}: nothing in it")),
-        Content::CutZip => corrupt()
-            .variant("cut")
-            .seen(format!("{answer}: a zip without its end, sent as if it were whole")),
-        Content::Prefix(name) => corrupt()
-            .variant("prefix")
-            .seen(format!("{answer}: a zip with {name}, outside the module's directory")),
-        Content::Bad(why) if matches!(what, What::Discovery | What::Refs) || why.starts_with("no tag") => {
+        Content::Empty => corrupt()
+            .variant("empty")
+            .seen(format!("{answer}: nothing in it")),
+        Content::CutZip => corrupt().variant("cut").seen(format!(
+            "{answer}: a zip without its end, sent as if it were whole"
+        )),
+        Content::Prefix(name) => corrupt().variant("prefix").seen(format!(
+            "{answer}: a zip with {name}, outside the module's directory"
+        )),
+        Content::Bad(why)
+            if matches!(what, What::Discovery | What::Refs) || why.starts_with("no tag") =>
+        {
             Blame::new("D35", "unknown_revision", 0.8).seen(format!("{}: {why}", exchange.url))
         }
-        Content::Bad(why) if why.starts_with("no go-import") => Blame::nameless("D25")
-            .seen(format!("{}: {why}", exchange.url)),
+        Content::Bad(why) if why.starts_with("no go-import") => {
+            Blame::nameless("D25").seen(format!("{}: {why}", exchange.url))
+        }
         Content::Bad(why) => corrupt().seen(format!("{answer}: {why}")),
     })
 }

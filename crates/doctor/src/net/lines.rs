@@ -36,16 +36,25 @@ pub fn unfinished(net: &NetFacts) -> Option<Check> {
     let at = format!("{} of the download", last.what.word());
     let direct = last.tries.iter().any(|one| one.place == "direct");
     Some(match direct {
-        true if last.answered().is_some() => {
-            Check::ok("D25", "direct", "the module's repository answers; git fetches from it")
-        }
-        true => Check::unknown("D25", "direct", "the module's own host gives nothing without a login"),
+        true if last.answered().is_some() => Check::ok(
+            "D25",
+            "direct",
+            "the module's repository answers; git fetches from it",
+        ),
+        true => Check::unknown(
+            "D25",
+            "direct",
+            "the module's own host gives nothing without a login",
+        ),
         false => Check::unknown("D25", at, "not found out within the time budget"),
     })
 }
 
 fn exchanges(net: &NetFacts) -> impl Iterator<Item = &Exchange> {
-    net.steps.iter().flat_map(|step| &step.tries).map(|one| &one.exchange)
+    net.steps
+        .iter()
+        .flat_map(|step| &step.tries)
+        .map(|one| &one.exchange)
 }
 
 fn of_hop(hop: &Hop, seen: &mut BTreeSet<(&'static str, String)>, found: &mut Vec<Check>) {
@@ -64,7 +73,11 @@ fn of_hop(hop: &Hop, seen: &mut BTreeSet<(&'static str, String)>, found: &mut Ve
     }
     if let Some(tls) = hop.tls.as_ref().filter(|tls| tls.version.is_some()) {
         let version = tls.version.as_deref().unwrap_or_default();
-        let issuer = tls.chain.first().map(|own| own.issuer.as_str()).unwrap_or_default();
+        let issuer = tls
+            .chain
+            .first()
+            .map(|own| own.issuer.as_str())
+            .unwrap_or_default();
         let detail = format!("{version}, certificate by {issuer}, {} ms", tls.took_ms);
         add(Check::ok("D23", tls.sni.clone(), detail).took(tls.took_ms));
     }
@@ -102,7 +115,11 @@ fn sumdb(net: &NetFacts) -> Vec<Check> {
     let Some(size) = seen.size else {
         return Vec::new();
     };
-    let tiles = net.steps.iter().filter(|step| step.what == What::Tile).count();
+    let tiles = net
+        .steps
+        .iter()
+        .filter(|step| step.what == What::Tile)
+        .count();
     let mut found = vec![Check::ok(
         "D33",
         seen.name.clone(),

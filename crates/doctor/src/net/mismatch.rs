@@ -27,10 +27,20 @@ fn odd_one<'a>(
     sum: impl Fn(&'a SumSource) -> Option<&'a String>,
 ) -> Option<Blame> {
     let ours = sum(served)?;
-    let recorded: Vec<&String> = sources.iter().filter(|s| s.sumdb).filter_map(&sum).collect();
+    let recorded: Vec<&String> = sources
+        .iter()
+        .filter(|s| s.sumdb)
+        .filter_map(&sum)
+        .collect();
     let others: Vec<&SumSource> = sources[1..].iter().filter(|s| !s.sumdb).collect();
-    let agree = others.iter().filter(|source| sum(source) == Some(ours)).count();
-    let listed = others.iter().find(|s| s.name == "go.sum").and_then(|s| sum(s));
+    let agree = others
+        .iter()
+        .filter(|source| sum(source) == Some(ours))
+        .count();
+    let listed = others
+        .iter()
+        .find(|s| s.name == "go.sum")
+        .and_then(|s| sum(s));
     if recorded.windows(2).any(|pair| pair[0] != pair[1]) {
         return Some(
             Blame::new("D33", "sumdb_divergent", 0.97)
@@ -40,8 +50,10 @@ fn odd_one<'a>(
     let record = recorded.first().copied();
     if let Some(record) = record.filter(|record| *record != ours) {
         return Some(match agree {
-            0 => Blame::new("D33", "checksum_mismatch_proxy_divergent", 0.88)
-                .seen(format!("{} serves {ours}, the proved record is {record}", served.name)),
+            0 => Blame::new("D33", "checksum_mismatch_proxy_divergent", 0.88).seen(format!(
+                "{} serves {ours}, the proved record is {record}",
+                served.name
+            )),
             _ => Blame::new("D33", "sumdb_divergent", 0.85).seen(format!(
                 "{} sources agree on {ours}, the checksum database alone proves {record}",
                 agree + 1
@@ -49,7 +61,9 @@ fn odd_one<'a>(
         });
     }
     let listed = listed.filter(|listed| *listed != ours)?;
-    let proxies = others.iter().filter(|s| s.name != "go.sum" && s.name != "module cache");
+    let proxies = others
+        .iter()
+        .filter(|s| s.name != "go.sum" && s.name != "module cache");
     let with_go_sum = proxies.filter(|source| sum(source) == Some(listed)).count();
     Some(match record.is_some() || agree > 0 || with_go_sum == 0 {
         // The record or another proxy vouches for what is served, or nobody does for go.sum.
@@ -57,7 +71,9 @@ fn odd_one<'a>(
             Blame::new("D33", "checksum_mismatch_gosum_wrong", 0.88)
                 .seen(format!("go.sum says {listed}, everybody else {ours}"))
         }
-        _ => Blame::new("D33", "checksum_mismatch_proxy_divergent", 0.75)
-            .seen(format!("{} serves {ours}, go.sum has {listed}", served.name)),
+        _ => Blame::new("D33", "checksum_mismatch_proxy_divergent", 0.75).seen(format!(
+            "{} serves {ours}, go.sum has {listed}",
+            served.name
+        )),
     })
 }

@@ -46,7 +46,10 @@ fn forward(net: &NetFacts, hop: &Hop, failure: &Failure) -> Option<Blame> {
         false => format!("{} cannot be connected to without it", hop.host),
     });
     let blame = Blame::new("D15", label, 0.96)
-        .seen(format!("{named} on the way to {}:{}: {said}", hop.host, hop.port))
+        .seen(format!(
+            "{named} on the way to {}:{}: {said}",
+            hop.host, hop.port
+        ))
         .also(without);
     Some(blame)
 }
@@ -62,7 +65,10 @@ fn dns(hop: &Hop) -> Blame {
     };
     let system = dns.system.as_ref().and_then(|answer| {
         let error = answer.error.as_ref()?;
-        Some(format!("the system's resolver: {error} after {} ms", answer.took_ms))
+        Some(format!(
+            "the system's resolver: {error} after {} ms",
+            answer.took_ms
+        ))
     });
     blame
         .seen(format!("{}: no address after {} ms", dns.name, dns.took_ms))
@@ -106,7 +112,12 @@ pub fn server_lines(dns: &Dns) -> Vec<String> {
     let mut lines = Vec::new();
     for server in &dns.servers {
         lines.extend(server.a.as_ref().map(|a| line(&server.server, "A", a)));
-        lines.extend(server.aaaa.as_ref().map(|a| line(&server.server, "AAAA", a)));
+        lines.extend(
+            server
+                .aaaa
+                .as_ref()
+                .map(|a| line(&server.server, "AAAA", a)),
+        );
     }
     lines
 }
@@ -115,16 +126,25 @@ fn connect(exchange: &Exchange, hop: &Hop, failure: &Failure) -> Blame {
     let place = format!("{}:{}", hop.host, hop.port);
     let blame = if let Some(strange) = strange_address(hop) {
         Blame::new("D20", "dns_hijack", 0.85).seen(strange)
-    } else if failure.fault == Fault::Unreachable && !hop.tcp.is_empty() && hop.tcp.iter().all(|t| t.v6) {
-        Blame::new("D22", "ipv6_broken", 0.9)
-            .seen(format!("{place} has IPv6 addresses only, and this machine has no way there"))
+    } else if failure.fault == Fault::Unreachable
+        && !hop.tcp.is_empty()
+        && hop.tcp.iter().all(|t| t.v6)
+    {
+        Blame::new("D22", "ipv6_broken", 0.9).seen(format!(
+            "{place} has IPv6 addresses only, and this machine has no way there"
+        ))
     } else {
         // Any answer beats silence: it was meant for this connection.
         let has = |fault| hop.tcp.iter().any(|tried| tried.fault == Some(fault));
-        let kind = [Fault::Refused, Fault::Reset, Fault::TimedOut, Fault::Unreachable]
-            .into_iter()
-            .find(|fault| has(*fault))
-            .unwrap_or(failure.fault);
+        let kind = [
+            Fault::Refused,
+            Fault::Reset,
+            Fault::TimedOut,
+            Fault::Unreachable,
+        ]
+        .into_iter()
+        .find(|fault| has(*fault))
+        .unwrap_or(failure.fault);
         named_connect(exchange, kind, &place, failure)
     };
     blame.also(hop.tcp.iter().map(tcp_line))
@@ -136,7 +156,10 @@ fn named_connect(exchange: &Exchange, kind: Fault, place: &str, failure: &Failur
         Fault::Refused => Blame::new("D21", "connect_refused", 0.95)
             .seen(format!("{place}: every address refuses the connection")),
         Fault::TimedOut => {
-            let silent = format!("{place}: no answer to a connection in {} ms", failure.waited_ms);
+            let silent = format!(
+                "{place}: no answer to a connection in {} ms",
+                failure.waited_ms
+            );
             let blame = Blame::new("D21", "connect_timeout", 0.95);
             match exchange.hops.len() {
                 0 | 1 => blame.seen(silent),
@@ -145,12 +168,8 @@ fn named_connect(exchange: &Exchange, kind: Fault, place: &str, failure: &Failur
                     .seen(format!("{silent}; {} redirects there", exchange.url)),
             }
         }
-        Fault::Unreachable => {
-            Blame::new("D21", "no_route", 0.95).seen(format!("{place}: {text}"))
-        }
-        Fault::Reset => {
-            Blame::new("D21", "connection_reset", 0.9).seen(format!("{place}: {text}"))
-        }
+        Fault::Unreachable => Blame::new("D21", "no_route", 0.95).seen(format!("{place}: {text}")),
+        Fault::Reset => Blame::new("D21", "connection_reset", 0.9).seen(format!("{place}: {text}")),
         _ => Blame::nameless("D21").seen(format!("{place}: {text}")),
     }
 }
@@ -174,7 +193,10 @@ pub fn strange_address(hop: &Hop) -> Option<String> {
     let all = !dns.addresses.is_empty() && dns.addresses.iter().all(|a| strange(&a));
     all.then(|| {
         let found = dns.addresses.join(" ");
-        format!("{}: a public name that resolves to {found}, which no public server has", hop.host)
+        format!(
+            "{}: a public name that resolves to {found}, which no public server has",
+            hop.host
+        )
     })
 }
 
@@ -225,8 +247,10 @@ fn is_public(ip: IpAddr) -> bool {
 fn headers(net: &NetFacts, what: What, hop: &Hop, failure: &Failure) -> Blame {
     match failure.fault {
         Fault::TimedOut => silence(net, what, hop, failure),
-        Fault::Reset | Fault::Closed => Blame::new("D25", "connection_reset", 0.93)
-            .seen(format!("{}: the connection ended after the request: {}", hop.url, failure.text)),
+        Fault::Reset | Fault::Closed => Blame::new("D25", "connection_reset", 0.93).seen(format!(
+            "{}: the connection ended after the request: {}",
+            hop.url, failure.text
+        )),
         Fault::Local => Blame::nameless("D26").seen(format!("{}: {}", hop.url, failure.text)),
         _ => Blame::nameless("D25").seen(format!("{}: {}", hop.url, failure.text)),
     }
@@ -248,9 +272,7 @@ fn silence(net: &NetFacts, what: What, hop: &Hop, failure: &Failure) -> Blame {
     match answer {
         Some(control) => stall.variant("upstream").seen(seen).seen(format!(
             "{} answers {} in {} ms: the server works and waits for this module's origin",
-            hop.host,
-            control.url,
-            control.took_ms
+            hop.host, control.url, control.took_ms
         )),
         None => stall.variant("headers").seen(seen),
     }
@@ -261,7 +283,9 @@ fn body(what: What, hop: &Hop, failure: &Failure) -> Blame {
     match failure.fault {
         Fault::TimedOut => {
             let variant = if what.is_sumdb() { "sumdb" } else { "body" };
-            Blame::new("D28", "server_stall", 0.92).variant(variant).seen(seen)
+            Blame::new("D28", "server_stall", 0.92)
+                .variant(variant)
+                .seen(seen)
         }
         Fault::Cut | Fault::Closed => Blame::new("D28", "truncated_transfer", 0.95).seen(seen),
         Fault::Reset => Blame::new("D28", "connection_reset", 0.93).seen(seen),
@@ -279,7 +303,10 @@ fn other_host(net: &NetFacts, hop: &Hop) -> Option<String> {
         return None;
     }
     Some(match (other.status(), &last.failure) {
-        (Some(status), None) => format!("{} answers on the same network (status {status})", last.host),
+        (Some(status), None) => format!(
+            "{} answers on the same network (status {status})",
+            last.host
+        ),
         (_, Some(failure)) => format!("{} does not answer either: {}", last.host, failure.text),
         (None, None) => return None,
     })

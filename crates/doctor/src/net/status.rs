@@ -11,15 +11,21 @@ pub fn blame(facts: &Facts, net: &NetFacts, what: What, exchange: &Exchange) -> 
     let http = hop.http.as_ref()?;
     let seen = line(exchange, http);
     Some(match http.status {
-        407 => Blame::new("D15", "http_proxy_auth", 0.95).seen(seen).also(by_proxy(exchange)),
+        407 => Blame::new("D15", "http_proxy_auth", 0.95)
+            .seen(seen)
+            .also(by_proxy(exchange)),
         403 if hop.forward.is_some() && hop.url.starts_with("http://") => {
-            Blame::new("D15", "http_proxy_denied", 0.7).seen(seen).also(by_proxy(exchange))
+            Blame::new("D15", "http_proxy_denied", 0.7)
+                .seen(seen)
+                .also(by_proxy(exchange))
         }
         511 => Blame::new("D30", "captive_or_hijacked_response", 0.95).seen(seen),
         401 => unauthorized(net, exchange, seen),
         403 | 451 => forbidden(what, exchange, seen),
         404 | 410 => absent(facts, net, exchange, seen),
-        429 => Blame::new("D31", "proxy_rate_limited", 0.97).seen(seen).also(limits(http)),
+        429 => Blame::new("D31", "proxy_rate_limited", 0.97)
+            .seen(seen)
+            .also(limits(http)),
         500.. => Blame::new("D25", "upstream_5xx", 0.95)
             .seen(seen)
             .also(control_line(net, exchange)),
@@ -51,18 +57,27 @@ pub fn line(exchange: &Exchange, http: &Http) -> String {
     };
     let who = http.header("server").or(http.header("via"));
     let who = who.map(|who| format!(", server {who}")).unwrap_or_default();
-    format!("{url}{after}: status {}{who}, {} ms", http.status, http.first_byte_ms)
+    format!(
+        "{url}{after}: status {}{who}, {} ms",
+        http.status, http.first_byte_ms
+    )
 }
 
 fn by_proxy(exchange: &Exchange) -> Option<String> {
     let forward = exchange.last()?.forward.as_ref()?;
-    Some(format!("by the forward proxy {}={}", forward.variable, forward.url))
+    Some(format!(
+        "by the forward proxy {}={}",
+        forward.variable, forward.url
+    ))
 }
 
 fn unauthorized(net: &NetFacts, exchange: &Exchange, seen: String) -> Blame {
     let blame = Blame::new("D26", "proxy_auth_401", 0.95);
     if let Some(sent) = &exchange.credential {
-        let sent = format!("the login {} from {} was sent and not accepted", sent.login, sent.source);
+        let sent = format!(
+            "the login {} from {} was sent and not accepted",
+            sent.login, sent.source
+        );
         return blame.variant("rejected").seen(seen).seen(sent);
     }
     match &net.credentials {
@@ -70,27 +85,32 @@ fn unauthorized(net: &NetFacts, exchange: &Exchange, seen: String) -> Blame {
             "netrc has \"machine {}\", which was not used: {}",
             unused.machine, unused.why
         )),
-        None => blame.seen(seen).seen("no login was sent, and none is known for this host"),
+        None => blame
+            .seen(seen)
+            .seen("no login was sent, and none is known for this host"),
     }
 }
 
 fn forbidden(what: What, exchange: &Exchange, seen: String) -> Blame {
     let blame = Blame::new("D27", "proxy_forbidden", 0.93).seen(seen);
     match exchange.hops.len() {
-        0 | 1 if what != What::Zip => Blame {
-            id: "D25",
-            ..blame
-        },
+        0 | 1 if what != What::Zip => Blame { id: "D25", ..blame },
         0 | 1 => blame
             .variant("hop")
             .seen(".info and .mod of the same version were given, the zip is not"),
-        _ => blame.variant("hop").seen("the proxy itself answered; the host it redirects to refuses"),
+        _ => blame
+            .variant("hop")
+            .seen("the proxy itself answered; the host it redirects to refuses"),
     }
 }
 
 fn limits(http: &Http) -> Vec<String> {
-    let told = http.headers.iter().filter(|(name, _)| name == "retry-after" || name.contains("ratelimit"));
-    told.map(|(name, value)| format!("{name}: {value}")).collect()
+    let told = http
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "retry-after" || name.contains("ratelimit"));
+    told.map(|(name, value)| format!("{name}: {value}"))
+        .collect()
 }
 
 fn control_line(net: &NetFacts, exchange: &Exchange) -> Option<String> {
@@ -102,10 +122,16 @@ fn control_line(net: &NetFacts, exchange: &Exchange) -> Option<String> {
 
 /// "Not here": which of the five reasons.
 fn absent(facts: &Facts, net: &NetFacts, exchange: &Exchange, seen: String) -> Blame {
-    let module = facts.asked.as_ref().map(|asked| asked.module.as_str()).unwrap_or_default();
+    let module = facts
+        .asked
+        .as_ref()
+        .map(|asked| asked.module.as_str())
+        .unwrap_or_default();
     let host = module.split('/').next().unwrap_or_default();
     if let Some(line) = meant_private(facts, module) {
-        return Blame::new("D25", "goprivate_pattern_invalid", 0.9).seen(seen).seen(line);
+        return Blame::new("D25", "goprivate_pattern_invalid", 0.9)
+            .seen(seen)
+            .seen(line);
     }
     let deep = net.deep.clone().unwrap_or_default();
     let origin = deep.origin.clone().unwrap_or_default();
@@ -120,9 +146,20 @@ fn absent(facts: &Facts, net: &NetFacts, exchange: &Exchange, seen: String) -> B
             .also(control);
     }
     if !versions.is_empty() {
-        let newest = versions.iter().rev().take(5).cloned().collect::<Vec<_>>().join(" ");
-        let here = format!("the same proxy lists {} other versions: {newest}", versions.len());
-        return Blame::new("D35", "unknown_revision", 0.85).seen(seen).seen(here);
+        let newest = versions
+            .iter()
+            .rev()
+            .take(5)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" ");
+        let here = format!(
+            "the same proxy lists {} other versions: {newest}",
+            versions.len()
+        );
+        return Blame::new("D35", "unknown_revision", 0.85)
+            .seen(seen)
+            .seen(here);
     }
     let private = format!("{host} is no public code host, and the proxy has nothing of {module}");
     let unseen = || Blame::new("D25", "proxy_404_private_module", 0.85);
@@ -138,13 +175,18 @@ fn absent(facts: &Facts, net: &NetFacts, exchange: &Exchange, seen: String) -> B
         let closed = format!("{repository} cannot be read without a login either");
         return unseen().seen(seen).seen(closed).also(control);
     }
-    Blame::new("D25", "proxy_404_missing_version", 0.75).seen(seen).also(control)
+    Blame::new("D25", "proxy_404_missing_version", 0.75)
+        .seen(seen)
+        .also(control)
 }
 
 /// A pattern that was meant to cover a module and covers nothing, because it is an address.
 pub fn meant_private(facts: &Facts, module: &str) -> Option<String> {
     for name in ["GOPRIVATE", "GONOPROXY", "GONOSUMDB"] {
-        let value = facts.setting(name).map(|setting| setting.value).unwrap_or_default();
+        let value = facts
+            .setting(name)
+            .map(|setting| setting.value)
+            .unwrap_or_default();
         for pattern in value.split(',').map(str::trim) {
             let Some((_, bare)) = pattern.split_once("://") else {
                 continue;

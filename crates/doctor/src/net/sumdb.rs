@@ -16,9 +16,9 @@ pub fn blame(facts: &Facts, net: &NetFacts) -> Option<Blame> {
             .seen(told)
             .seen(format!("the pinned key of {} did not sign this", seen.name)),
         SumdbFault::Fork => Blame::new("D33", "sumdb_divergent", 0.97).seen(told),
-        SumdbFault::Inconsistent => {
-            Blame::new("D34", "sumdb_mirror_inconsistent", 0.93).seen(told).also(tiles(net))
-        }
+        SumdbFault::Inconsistent => Blame::new("D34", "sumdb_mirror_inconsistent", 0.93)
+            .seen(told)
+            .also(tiles(net)),
         SumdbFault::Malformed => match page(net) {
             Some(exchange) => captive(exchange, &exchange.url),
             None => Blame::new("D34", "sumdb_mirror_inconsistent", 0.8).seen(told),
@@ -42,12 +42,19 @@ fn tiles(net: &NetFacts) -> Vec<String> {
     let missing = steps
         .flat_map(|step| &step.tries)
         .filter(|one| one.exchange.is_absent());
-    missing.map(|one| format!("{}: not found", one.exchange.url)).take(3).collect()
+    missing
+        .map(|one| format!("{}: not found", one.exchange.url))
+        .take(3)
+        .collect()
 }
 
 /// A request that failed.
 fn request(facts: &Facts, net: &NetFacts, seen: &SumdbSeen) -> Option<Blame> {
-    let step = net.steps.iter().rev().find(|step| step.what.is_sumdb() && failed(step.what, &step.tries).is_some())?;
+    let step = net
+        .steps
+        .iter()
+        .rev()
+        .find(|step| step.what.is_sumdb() && failed(step.what, &step.tries).is_some())?;
     let one = failed(step.what, &step.tries)?;
     let exchange = &one.exchange;
     let hop = exchange.last()?;
@@ -88,11 +95,23 @@ fn failed(what: What, tries: &[Try]) -> Option<&Try> {
 /// At its own address, a road that is blocked means that no road is left.
 fn by_road(net: &NetFacts, seen: &SumdbSeen, what: What, hop: &Hop, found: Blame) -> Blame {
     let own = seen.explicit
-        || seen.base.as_deref().is_some_and(|base| base.trim_end_matches('/') == format!("https://{}", seen.name));
+        || seen
+            .base
+            .as_deref()
+            .is_some_and(|base| base.trim_end_matches('/') == format!("https://{}", seen.name));
     let blocked = matches!(
         found.label,
-        Some("dns_failure" | "connect_refused" | "connect_timeout" | "no_route" | "connection_reset"
-            | "tls_handshake_timeout" | "tls_closed" | "dns_hijack" | "ipv6_broken")
+        Some(
+            "dns_failure"
+                | "connect_refused"
+                | "connect_timeout"
+                | "no_route"
+                | "connection_reset"
+                | "tls_handshake_timeout"
+                | "tls_closed"
+                | "dns_hijack"
+                | "ipv6_broken"
+        )
     );
     let before_answer = hop.failure.as_ref().is_some_and(|f| f.phase != Phase::Body);
     if what == What::Supported || !own || !blocked || !before_answer {
@@ -118,11 +137,19 @@ fn by_road(net: &NetFacts, seen: &SumdbSeen, what: What, hop: &Hop, found: Blame
 }
 
 fn unknown_module(facts: &Facts, line: String) -> Blame {
-    let module = facts.asked.as_ref().map(|asked| asked.module.as_str()).unwrap_or_default();
+    let module = facts
+        .asked
+        .as_ref()
+        .map(|asked| asked.module.as_str())
+        .unwrap_or_default();
     match status::meant_private(facts, module) {
-        Some(meant) => Blame::new("D32", "goprivate_pattern_invalid", 0.93).seen(line).seen(meant),
-        None => Blame::new("D32", "sumdb_private_410", 0.85).seen(line).seen(format!(
-            "the proxy has {module} and the checksum database cannot see it: it is private"
-        )),
+        Some(meant) => Blame::new("D32", "goprivate_pattern_invalid", 0.93)
+            .seen(line)
+            .seen(meant),
+        None => Blame::new("D32", "sumdb_private_410", 0.85)
+            .seen(line)
+            .seen(format!(
+                "the proxy has {module} and the checksum database cannot see it: it is private"
+            )),
     }
 }

@@ -90,7 +90,12 @@ fn what_the_time_did_not_allow_is_unknown() {
     };
     let report = diagnose(&facts(late));
     assert!(report.findings.is_empty());
-    assert!(report.checks.iter().all(|check| check.state == State::Unknown));
+    assert!(
+        report
+            .checks
+            .iter()
+            .all(|check| check.state == State::Unknown)
+    );
     let none = Facts {
         net: None,
         ..facts(NetFacts::default())
@@ -162,13 +167,28 @@ fn certificates_are_judged_by_clock_store_and_owner() {
         })
     };
     use CertProblem as P;
-    assert_eq!(tls(P::Expired, 3000, Some(0), 1, None), ["tls_cert_expired"]);
+    assert_eq!(
+        tls(P::Expired, 3000, Some(0), 1, None),
+        ["tls_cert_expired"]
+    );
     assert_eq!(tls(P::Expired, 3000, Some(-1500), 1, None), ["clock_skew"]);
     assert_eq!(tls(P::NotYetValid, 500, None, 1, None), ["clock_skew"]);
-    assert_eq!(tls(P::WrongName, 1500, None, 1, None), ["tls_hostname_mismatch"]);
-    assert_eq!(tls(P::UnknownIssuer, 1500, None, 1, Some(false)), ["tls_intercept"]);
-    assert_eq!(tls(P::UnknownIssuer, 1500, None, 1, Some(true)), ["ca_bundle_missing"]);
-    assert_eq!(tls(P::UnknownIssuer, 1500, None, 0, Some(false)), ["ca_bundle_missing"]);
+    assert_eq!(
+        tls(P::WrongName, 1500, None, 1, None),
+        ["tls_hostname_mismatch"]
+    );
+    assert_eq!(
+        tls(P::UnknownIssuer, 1500, None, 1, Some(false)),
+        ["tls_intercept"]
+    );
+    assert_eq!(
+        tls(P::UnknownIssuer, 1500, None, 1, Some(true)),
+        ["ca_bundle_missing"]
+    );
+    assert_eq!(
+        tls(P::UnknownIssuer, 1500, None, 0, Some(false)),
+        ["ca_bundle_missing"]
+    );
 }
 
 #[test]
@@ -187,14 +207,32 @@ fn the_odd_one_out_is_named_when_hashes_differ() {
     };
     let p = |zip| source("https://p", false, zip);
     let q = |zip| source("https://q", false, zip);
-    let (s, g) = (|zip| source("db", true, zip), |zip| source("go.sum", false, zip));
-    assert_eq!(judge(vec![p("x"), s("a")]), ["checksum_mismatch_proxy_divergent"]);
-    assert_eq!(judge(vec![p("x"), q("a"), s("a")]), ["checksum_mismatch_proxy_divergent"]);
+    let (s, g) = (
+        |zip| source("db", true, zip),
+        |zip| source("go.sum", false, zip),
+    );
+    assert_eq!(
+        judge(vec![p("x"), s("a")]),
+        ["checksum_mismatch_proxy_divergent"]
+    );
+    assert_eq!(
+        judge(vec![p("x"), q("a"), s("a")]),
+        ["checksum_mismatch_proxy_divergent"]
+    );
     assert_eq!(judge(vec![p("a"), q("a"), s("x")]), ["sumdb_divergent"]);
     assert_eq!(judge(vec![p("a"), s("x"), s("a")]), ["sumdb_divergent"]);
-    assert_eq!(judge(vec![p("a"), g("x"), s("a")]), ["checksum_mismatch_gosum_wrong"]);
-    assert_eq!(judge(vec![p("a"), g("x"), q("a")]), ["checksum_mismatch_gosum_wrong"]);
-    assert_eq!(judge(vec![p("x"), g("a")]), ["checksum_mismatch_proxy_divergent"]);
+    assert_eq!(
+        judge(vec![p("a"), g("x"), s("a")]),
+        ["checksum_mismatch_gosum_wrong"]
+    );
+    assert_eq!(
+        judge(vec![p("a"), g("x"), q("a")]),
+        ["checksum_mismatch_gosum_wrong"]
+    );
+    assert_eq!(
+        judge(vec![p("x"), g("a")]),
+        ["checksum_mismatch_proxy_divergent"]
+    );
 }
 
 #[test]
@@ -212,7 +250,10 @@ fn every_label_that_the_rules_use_has_a_page() {
     for source in sources {
         for part in source.split("Blame::new(\"").skip(1) {
             let label = part.split('"').nth(2).unwrap();
-            if !label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            if !label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            {
                 continue;
             }
             assert!(cause::find(label).is_some(), "{label}");

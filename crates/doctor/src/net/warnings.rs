@@ -49,7 +49,11 @@ fn dead_proxy(net: &NetFacts, subject: &Subject) -> Option<Check> {
     );
     let seen = format!("{}: {}", one.place, failure.text);
     let check = Check::warn("D21", one.place.clone(), seen.clone());
-    Some(check.because("dead_proxy_in_list", 0.93, [seen, cost]).about(subject.clone()))
+    Some(
+        check
+            .because("dead_proxy_in_list", 0.93, [seen, cost])
+            .about(subject.clone()),
+    )
 }
 
 fn slow_name(net: &NetFacts, subject: &Subject) -> Option<Check> {
@@ -61,7 +65,11 @@ fn slow_name(net: &NetFacts, subject: &Subject) -> Option<Check> {
     let mut evidence = vec![seen.clone()];
     evidence.extend(server_lines(slow));
     let check = Check::warn("D20", slow.name.clone(), seen).took(slow.took_ms);
-    Some(check.because("slow_resolver", 0.93, evidence).about(subject.clone()))
+    Some(
+        check
+            .because("slow_resolver", 0.93, evidence)
+            .about(subject.clone()),
+    )
 }
 
 /// IPv6 addresses that swallow connections while IPv4 works. No route at once is harmless: the
@@ -80,22 +88,33 @@ fn broken_ipv6(net: &NetFacts, subject: &Subject) -> Option<Check> {
     let lines = hop.tcp.iter().map(tcp_line);
     let check = Check::warn("D22", hop.host.clone(), seen.clone());
     let evidence = std::iter::once(seen).chain(lines);
-    Some(check.because("ipv6_broken", 0.85, evidence).about(subject.clone()))
+    Some(
+        check
+            .because("ipv6_broken", 0.85, evidence)
+            .about(subject.clone()),
+    )
 }
 
 fn clock(net: &NetFacts, subject: &Subject) -> Option<Check> {
     let ahead = |hop: &Hop| Some((hop.http.as_ref()?.clock_ahead_s?, hop.host.clone()));
     let answers: Vec<(i64, String)> = hops(net).filter_map(ahead).collect();
-    let (seconds, host) = answers.iter().min_by_key(|(seconds, _)| seconds.unsigned_abs())?;
+    let (seconds, host) = answers
+        .iter()
+        .min_by_key(|(seconds, _)| seconds.unsigned_abs())?;
     if seconds.unsigned_abs() <= SKEW_WARN_SECONDS {
         let seen = format!("this machine's clock and {host}'s differ by {seconds} s");
         return Some(Check::ok("D24", "clock", seen));
     }
     let way = if *seconds > 0 { "behind" } else { "ahead of" };
-    let seen = format!("this machine's clock is {} s {way} {host}'s", seconds.unsigned_abs());
+    let seen = format!(
+        "this machine's clock is {} s {way} {host}'s",
+        seconds.unsigned_abs()
+    );
     let check = Check::warn("D24", "clock", seen.clone());
     Some(match seconds.unsigned_abs() > SKEW_NAMED_SECONDS {
-        true => check.because("clock_skew", 0.8, [seen]).about(subject.clone()),
+        true => check
+            .because("clock_skew", 0.8, [seen])
+            .about(subject.clone()),
         false => check,
     })
 }

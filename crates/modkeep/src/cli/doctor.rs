@@ -297,7 +297,9 @@ pub(super) fn resolvers(args: &ArgMatches) -> Result<Vec<SocketAddr>, Failed> {
         let whole = text.parse::<SocketAddr>().ok();
         let bare = || Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, 53));
         whole.or_else(bare).ok_or_else(|| {
-            Failed::usage(format!("--resolver {text}: it looks like 192.0.2.1 or 192.0.2.1:53"))
+            Failed::usage(format!(
+                "--resolver {text}: it looks like 192.0.2.1 or 192.0.2.1:53"
+            ))
         })
     };
     given.map(parse).collect()

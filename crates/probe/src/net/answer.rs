@@ -48,7 +48,9 @@ pub fn head(response: &Response<Incoming>, first_byte: Duration, now: i64) -> Ht
         let value = headers.get(name)?.to_str().ok()?;
         Some(mask::logins(&value.chars().take(300).collect::<String>()))
     };
-    let kept = KEPT.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?)));
+    let kept = KEPT
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), text(name)?)));
     let date = headers.get("date").and_then(|d| d.to_str().ok());
     let seconds = date
         .and_then(|date| httpdate::parse_http_date(date).ok())
@@ -59,7 +61,9 @@ pub fn head(response: &Response<Incoming>, first_byte: Duration, now: i64) -> Ht
         status: response.status().as_u16(),
         headers: kept.collect(),
         // An answer from a cache is as old as it says.
-        clock_ahead_s: seconds.filter(|_| !headers.contains_key("age")).map(|s| s - now),
+        clock_ahead_s: seconds
+            .filter(|_| !headers.contains_key("age"))
+            .map(|s| s - now),
         first_byte_ms: millis(first_byte),
         announced: response.body().size_hint().exact(),
         ..Http::default()

@@ -184,11 +184,20 @@ mod tests {
     fn machines_match_the_text_of_the_url() {
         let netrc = "machine proxy.test login u password p\nmachine p.test:9100 login v password q\nmachine h.test/team login w password r\n";
         let credentials = Credentials::new(netrc, "netrc");
-        assert_eq!(at(&credentials, "https://proxy.test/x"), Some(basic("u", "p")));
+        assert_eq!(
+            at(&credentials, "https://proxy.test/x"),
+            Some(basic("u", "p"))
+        );
         assert_eq!(at(&credentials, "https://proxy.test:9100/x"), None);
-        assert_eq!(at(&credentials, "https://p.test:9100/x"), Some(basic("v", "q")));
+        assert_eq!(
+            at(&credentials, "https://p.test:9100/x"),
+            Some(basic("v", "q"))
+        );
         assert_eq!(at(&credentials, "http://proxy.test/x"), None);
-        assert_eq!(at(&credentials, "https://h.test/team/x"), Some(basic("w", "r")));
+        assert_eq!(
+            at(&credentials, "https://h.test/team/x"),
+            Some(basic("w", "r"))
+        );
         assert_eq!(at(&credentials, "https://h.test/teams"), None);
         let url = Url::parse("https://proxy.test:9100/x").unwrap();
         let unused = credentials.unused(&url).unwrap();
@@ -202,6 +211,9 @@ mod tests {
         assert_eq!(at(&credentials, "https://a.test/"), None);
         let given = at(&credentials, "https://x:%40y@a.test/").unwrap();
         assert_eq!(given, basic("x", "@y"));
-        assert_eq!(basic("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(
+            basic("Aladdin", "open sesame"),
+            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+        );
     }
 }

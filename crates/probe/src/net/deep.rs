@@ -69,13 +69,7 @@ fn first_failed(facts: &NetFacts) -> Option<(&Step, &Exchange)> {
     Some((failed, &shown.exchange))
 }
 
-async fn network(
-    walk: &Walk<'_>,
-    hop: &Hop,
-    failure: &Failure,
-    what: What,
-    deep: &mut Deep,
-) {
+async fn network(walk: &Walk<'_>, hop: &Hop, failure: &Failure, what: What, deep: &mut Deep) {
     let prober = walk.prober;
     if failure.fault == Fault::Late {
         return;
@@ -164,7 +158,9 @@ async fn same_endpoint(walk: &Walk<'_>, hop: &Hop) -> Option<Exchange> {
     };
     let fits = |url: &&Url| whose(url) && hop.url.starts_with(&super::hop::shown(url));
     let mut candidates = web(walk.entries);
-    let base = candidates.find(fits).or_else(|| web(walk.entries).find(whose))?;
+    let base = candidates
+        .find(fits)
+        .or_else(|| web(walk.entries).find(whose))?;
     let url = below(base, CONTROL);
     Some(fetch(walk.prober, &url, What::Control, None).await.exchange)
 }
@@ -172,10 +168,16 @@ async fn same_endpoint(walk: &Walk<'_>, hop: &Hop) -> Option<Exchange> {
 /// Another host that the go command uses anyway, to see whether the network works at all.
 async fn other_host(walk: &Walk<'_>, hop: &Hop) -> Option<Exchange> {
     let differs = |url: &&Url| url.host_str() != Some(&hop.host);
-    let entry = web(walk.entries).find(differs).map(|base| below(base, CONTROL));
+    let entry = web(walk.entries)
+        .find(differs)
+        .map(|base| below(base, CONTROL));
     let sumdb = walk.sumdb.map(|sumdb| &sumdb.own).filter(differs);
     let url = entry.or_else(|| sumdb.map(|own| below(own, "latest")))?;
-    let what = if url.path().ends_with("latest") { What::Head } else { What::Control };
+    let what = if url.path().ends_with("latest") {
+        What::Head
+    } else {
+        What::Control
+    };
     Some(fetch(walk.prober, &url, what, None).await.exchange)
 }
 
@@ -236,8 +238,14 @@ async fn owners(prober: &Prober, hop: &Hop) -> Vec<String> {
     let (Some(address), Some(tls)) = (dialled(hop), &hop.tls) else {
         return Vec::new();
     };
-    let names = tls.chain.first().map(|own| own.names.clone()).unwrap_or_default();
-    let plain = names.iter().filter(|name| !name.contains('*') && name.parse::<IpAddr>().is_err());
+    let names = tls
+        .chain
+        .first()
+        .map(|own| own.names.clone())
+        .unwrap_or_default();
+    let plain = names
+        .iter()
+        .filter(|name| !name.contains('*') && name.parse::<IpAddr>().is_err());
     let mut found = Vec::new();
     for name in plain.take(3) {
         let Ok(limit) = prober.left(prober.limits.deep / 2) else {
@@ -283,10 +291,14 @@ async fn versions(
         return fetched.exchange.is_absent().then(Vec::new);
     }
     let text = String::from_utf8_lossy(&fetched.body);
-    let words = text.lines().filter_map(|line| line.split_whitespace().next());
+    let words = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
     Some(words.take(1000).map(str::to_owned).collect())
 }
 
 fn lock(facts: &Growing) -> std::sync::MutexGuard<'_, NetFacts> {
-    facts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    facts
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -193,12 +193,7 @@ async fn system(name: &str, limit: Duration) -> SystemAnswer {
     answer
 }
 
-async fn ask_server(
-    server: SocketAddr,
-    name: &str,
-    limit: Duration,
-    seen: &Mutex<ServerAnswer>,
-) {
+async fn ask_server(server: SocketAddr, name: &str, limit: Duration, seen: &Mutex<ServerAnswer>) {
     let one = |kind: RecordType| async move {
         let answer = query(server, name, kind, limit).await;
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,8 +10,8 @@ use doctor::mask;
 use doctor::net::{Content, Exchange, Failure, Fault, Hop, Phase, Stop, What};
 use gomod::h1::hash_mod;
 use gomod::info::Info;
-use gomod::zip::{ZipError, verify};
 use gomod::version::ModuleVersion;
+use gomod::zip::{ZipError, verify};
 use url::Url;
 
 use super::dns::millis;
@@ -220,9 +220,16 @@ pub fn is_page(body: &[u8]) -> bool {
         let head = text.get(..tag.len());
         head.is_some_and(|head| head.eq_ignore_ascii_case(tag.as_bytes()))
     };
-    ["<!doctype html", "<html", "<head", "<body", "<script", "<meta"]
-        .iter()
-        .any(|tag| begins(tag))
+    [
+        "<!doctype html",
+        "<html",
+        "<head",
+        "<body",
+        "<script",
+        "<meta",
+    ]
+    .iter()
+    .any(|tag| begins(tag))
 }
 
 #[cfg(test)]

@@ -40,7 +40,9 @@ impl Forwards {
     /// From variables of the operating system.
     pub fn new<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Self {
         let any = |names: [&str; 2]| {
-            let found = names.into_iter().find_map(|n| Some((n.to_owned(), variable(n)?)));
+            let found = names
+                .into_iter()
+                .find_map(|n| Some((n.to_owned(), variable(n)?)));
             found.filter(|(_, value)| !value.is_empty())
         };
         let named = |names| {
@@ -50,7 +52,9 @@ impl Forwards {
                 variable,
             })
         };
-        let except = any(["NO_PROXY", "no_proxy"]).map(|(_, value)| value).unwrap_or_default();
+        let except = any(["NO_PROXY", "no_proxy"])
+            .map(|(_, value)| value)
+            .unwrap_or_default();
         Self {
             http: named(["HTTP_PROXY", "http_proxy"]),
             https: named(["HTTPS_PROXY", "https_proxy"]),
@@ -84,7 +88,9 @@ impl Named {
     /// For facts.
     pub fn shown(&self) -> Forward {
         Forward {
-            url: mask::logins(self.url.as_str()).trim_end_matches('/').to_owned(),
+            url: mask::logins(self.url.as_str())
+                .trim_end_matches('/')
+                .to_owned(),
             variable: self.variable.clone(),
             ..Forward::default()
         }
@@ -133,7 +139,10 @@ fn covers(rule: &str, host: &str, ip: Option<IpAddr>, port: u16) -> bool {
     if let Ok(address) = name.parse::<IpAddr>() {
         return ip == Some(address);
     }
-    let name = name.strip_prefix('*').filter(|n| n.starts_with('.')).unwrap_or(name);
+    let name = name
+        .strip_prefix('*')
+        .filter(|n| n.starts_with('.'))
+        .unwrap_or(name);
     match name.strip_prefix('.') {
         Some(_) => host.ends_with(name),
         None => !name.is_empty() && (host == name || host.ends_with(&format!(".{name}"))),
@@ -214,13 +223,16 @@ pub async fn socks(
 ) -> Tunnel {
     let asked = async {
         let other = |text: &str| std::io::Error::other(text.to_owned());
-        stream.write_all(&[5, 1, if login.is_some() { 2 } else { 0 }]).await?;
+        stream
+            .write_all(&[5, 1, if login.is_some() { 2 } else { 0 }])
+            .await?;
         let mut chosen = [0; 2];
         stream.read_exact(&mut chosen).await?;
         match (chosen, login) {
             ([5, 0], _) => {}
             ([5, 2], Some((name, password))) => {
-                let size = |text: &str| u8::try_from(text.len()).map_err(|_| other("login too long"));
+                let size =
+                    |text: &str| u8::try_from(text.len()).map_err(|_| other("login too long"));
                 let mut message = vec![1, size(name)?];
                 message.extend_from_slice(name.as_bytes());
                 message.push(size(password)?);
@@ -245,7 +257,10 @@ pub async fn socks(
             return Ok(Some(403));
         }
         if head[1] != 0 {
-            return Err(other(&format!("it could not connect (SOCKS reply {})", head[1])));
+            return Err(other(&format!(
+                "it could not connect (SOCKS reply {})",
+                head[1]
+            )));
         }
         let rest = match head[3] {
             1 => 6,
@@ -271,7 +286,9 @@ mod tests {
 
     fn through(vars: &[(&str, &'static str)], url: &str) -> Option<String> {
         let forwards = Forwards::new(|name| {
-            vars.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
+            vars.iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| *value)
         });
         let url = Url::parse(url).unwrap();
         forwards.for_url(&url).map(|named| named.url.to_string())
@@ -282,7 +299,10 @@ mod tests {
         let vars = [
             ("HTTPS_PROXY", "p.example:3128"),
             ("http_proxy", "http://q.example"),
-            ("NO_PROXY", "a.example, .b.example,10.0.0.0/8,c.example:8443,192.0.2.7"),
+            (
+                "NO_PROXY",
+                "a.example, .b.example,10.0.0.0/8,c.example:8443,192.0.2.7",
+            ),
         ];
         let p = Some("http://p.example:3128/".to_owned());
         for (url, want) in [
@@ -302,6 +322,9 @@ mod tests {
         ] {
             assert_eq!(through(&vars, url), want, "{url}");
         }
-        assert_eq!(through(&[("HTTPS_PROXY", "h"), ("NO_PROXY", "*")], "https://x/"), None);
+        assert_eq!(
+            through(&[("HTTPS_PROXY", "h"), ("NO_PROXY", "*")], "https://x/"),
+            None
+        );
     }
 }

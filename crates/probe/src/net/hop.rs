@@ -65,7 +65,10 @@ pub struct Asked {
 /// of storage hosts.
 pub fn shown(url: &Url) -> String {
     let mut url = url.clone();
-    if url.query().is_some_and(|query| query != "go-get=1" && !query.starts_with("service=")) {
+    if url
+        .query()
+        .is_some_and(|query| query != "go-get=1" && !query.starts_with("service="))
+    {
         url.set_query(Some("***"));
     }
     url.set_fragment(None);
@@ -172,7 +175,11 @@ async fn connect(prober: &Prober, hop: &mut Hop, host: &str, port: u16) -> Ended
     let limit = prober.left(prober.limits.dns)?;
     let found = prober.resolver.resolve(host, limit).await;
     let dns = (*found).clone();
-    let addresses: Vec<IpAddr> = dns.addresses.iter().filter_map(|a| a.parse().ok()).collect();
+    let addresses: Vec<IpAddr> = dns
+        .addresses
+        .iter()
+        .filter_map(|a| a.parse().ok())
+        .collect();
     let system = dns.system.as_ref().and_then(|s| s.error.clone());
     let waited = dns.took_ms;
     hop.dns = Some(dns);
@@ -189,8 +196,14 @@ async fn connect(prober: &Prober, hop: &mut Hop, host: &str, port: u16) -> Ended
     let limit = prober.left(prober.limits.connect)?;
     let began = Instant::now();
     let (stream, tried) = tcp::connect(&addresses, port, limit).await;
-    let error = tried.iter().rev().find_map(|t| Some((t.fault?, t.error.clone()?)));
-    let alive = tried.iter().find(|t| t.connected).map(|t| t.address.clone());
+    let error = tried
+        .iter()
+        .rev()
+        .find_map(|t| Some((t.fault?, t.error.clone()?)));
+    let alive = tried
+        .iter()
+        .find(|t| t.connected)
+        .map(|t| t.address.clone());
     hop.tcp = tried;
     match stream {
         Some(stream) => {
@@ -276,12 +289,7 @@ async fn proxy_tls(
 }
 
 /// The request and its answer.
-async fn exchange(
-    prober: &Prober,
-    ask: &Ask,
-    asked: &mut Asked,
-    sender: &mut Sender,
-) -> Ended<()> {
+async fn exchange(prober: &Prober, ask: &Ask, asked: &mut Asked, sender: &mut Sender) -> Ended<()> {
     let limit = prober.left(prober.limits.headers)?;
     let forward = prober.forwards.for_url(&ask.url);
     let request = request(ask, forward, sender)

@@ -100,7 +100,14 @@ async fn prober(targets: &Targets, time: Duration, clock: Clock) -> Prober {
     };
     let (file, dirs) = targets.roots.clone();
     let loaded = tokio::task::spawn_blocking(move || roots::load(file.as_deref(), dirs.as_deref()));
-    let (store, roots) = loaded.await.unwrap_or_else(|_| roots::load(Some(""), Some("")));
+    let (store, roots) = loaded
+        .await
+        .unwrap_or_else(|_| roots::load(Some(""), Some("")));
     let forwards = (targets.forwards.clone(), targets.credentials.clone());
-    Prober::new(resolver, (Handshakes::new(store, clock), roots), forwards, time)
+    Prober::new(
+        resolver,
+        (Handshakes::new(store, clock), roots),
+        forwards,
+        time,
+    )
 }

@@ -49,7 +49,10 @@ pub async fn look(prober: &Prober, path: &str, module: Option<&ModuleVersion>) -
         return seen;
     };
     seen.repository = Some(super::hop::shown(&root));
-    let refs = format!("{}/info/refs?service=git-upload-pack", root.as_str().trim_end_matches('/'));
+    let refs = format!(
+        "{}/info/refs?service=git-upload-pack",
+        root.as_str().trim_end_matches('/')
+    );
     let Ok(url) = Url::parse(&refs) else {
         return seen;
     };
@@ -84,11 +87,7 @@ fn known(path: &str) -> Option<Url> {
     ours.then(|| Url::parse(&url).ok()).flatten()
 }
 
-async fn discover(
-    prober: &Prober,
-    path: &str,
-    seen: &mut OriginSeen,
-) -> Option<(Url, String)> {
+async fn discover(prober: &Prober, path: &str, seen: &mut OriginSeen) -> Option<(Url, String)> {
     let fetched = fetch(prober, &discovery(path)?, What::Discovery, None).await;
     let page = fetched.exchange.is_answered().then_some(fetched.body);
     let mut exchange: Exchange = fetched.exchange;
@@ -96,7 +95,9 @@ async fn discover(
         .and_then(|page| upstream::goimport::parse_meta_go_imports(&page, false).ok())
         .unwrap_or_default();
     let fits = |prefix: &str| path == prefix || path.starts_with(&format!("{prefix}/"));
-    let found = imports.into_iter().find(|import| fits(&import.prefix) && import.vcs == "git");
+    let found = imports
+        .into_iter()
+        .find(|import| fits(&import.prefix) && import.vcs == "git");
     if found.is_none() && exchange.is_answered() {
         exchange.content = Some(Content::Bad("no go-import tag for this path".into()));
     }
@@ -104,7 +105,9 @@ async fn discover(
     let found = found?;
     let root = Url::parse(&found.repo_root).ok();
     let root = root.filter(|root| root.scheme() == "https")?;
-    let below = path[found.prefix.len()..].trim_start_matches('/').to_owned();
+    let below = path[found.prefix.len()..]
+        .trim_start_matches('/')
+        .to_owned();
     Some((root, below))
 }
 
@@ -120,8 +123,15 @@ fn has_version(refs: &[u8], below: &str, module: &ModuleVersion) -> Option<bool>
     }
     let tag = version.as_str().trim_end_matches("+incompatible");
     let major = module.path().major().trim_start_matches('/');
-    let dir = below.strip_suffix(major).unwrap_or(below).trim_end_matches('/');
-    let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+    let dir = below
+        .strip_suffix(major)
+        .unwrap_or(below)
+        .trim_end_matches('/');
+    let prefix = if dir.is_empty() {
+        String::new()
+    } else {
+        format!("{dir}/")
+    };
     let wanted = format!(" refs/tags/{prefix}{tag}");
     let text = String::from_utf8_lossy(refs);
     let named = |line: &str| {

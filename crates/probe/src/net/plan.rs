@@ -121,7 +121,11 @@ pub fn sumdb(gosumdb: &str) -> Result<Option<Sumdb>, String> {
         [key, url] => (*key, Some(*url)),
         _ => return Err("invalid GOSUMDB: too many fields".into()),
     };
-    let key = if key == "sum.golang.org" { SUM_GOLANG_ORG } else { key };
+    let key = if key == "sum.golang.org" {
+        SUM_GOLANG_ORG
+    } else {
+        key
+    };
     let invalid = |e: &dyn std::fmt::Display| format!("invalid GOSUMDB: {e}");
     let verifier = Verifier::new(key).map_err(|e| invalid(&e))?;
     let own = format!("https://{}", verifier.name());
@@ -137,7 +141,11 @@ pub fn sumdb(gosumdb: &str) -> Result<Option<Sumdb>, String> {
 pub fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     let escaped: Vec<String> = path.split('/').map(percent_encode).collect();
-    let whole = format!("{}/{}", base.path().trim_end_matches('/'), escaped.join("/"));
+    let whole = format!(
+        "{}/{}",
+        base.path().trim_end_matches('/'),
+        escaped.join("/")
+    );
     url.set_path(&whole);
     url
 }
@@ -153,16 +161,31 @@ mod tests {
         let cn = sumdb("sum.golang.google.cn").unwrap().unwrap();
         assert_eq!(cn.verifier.name(), "sum.golang.org");
         assert!(cn.explicit.is_some());
-        for bad in ["", " ", "on", "sum.goproxy.cn", "https://sum.golang.org", "a b c"] {
+        for bad in [
+            "",
+            " ",
+            "on",
+            "sum.goproxy.cn",
+            "https://sum.golang.org",
+            "a b c",
+        ] {
             assert!(sumdb(bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn goproxy_is_read_as_the_go_command_reads_it() {
-        let list = proxies("https://u:p@a.example/x/|proxy.example:91/y, direct,https://z").unwrap();
+        let list =
+            proxies("https://u:p@a.example/x/|proxy.example:91/y, direct,https://z").unwrap();
         let shown: Vec<&str> = list.iter().map(|e| e.shown.as_str()).collect();
-        assert_eq!(shown, ["https://***:***@a.example/x", "proxy.example:91/y", "direct"]);
+        assert_eq!(
+            shown,
+            [
+                "https://***:***@a.example/x",
+                "proxy.example:91/y",
+                "direct"
+            ]
+        );
         assert!(list[0].on_any_error && !list[1].on_any_error);
         for (bad, part) in [
             (",", "contains no entries"),
@@ -173,6 +196,9 @@ mod tests {
         }
         let base = Url::parse("https://a.example/x/").unwrap();
         let url = below(&base, "example.com/!m/@v/v1.0.0.info");
-        assert_eq!(url.as_str(), "https://a.example/x/example.com/!m/@v/v1.0.0.info");
+        assert_eq!(
+            url.as_str(),
+            "https://a.example/x/example.com/!m/@v/v1.0.0.info"
+        );
     }
 }

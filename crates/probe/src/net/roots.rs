@@ -89,7 +89,11 @@ fn read_dir(dir: &Path) -> Vec<CertificateDer<'static>> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|e| e.path()).take(DIR_FILES_MAX).collect();
     files.sort();
-    files.iter().filter_map(|f| read(f).ok()).flatten().collect()
+    files
+        .iter()
+        .filter_map(|f| read(f).ok())
+        .flatten()
+        .collect()
 }
 
 #[cfg(test)]

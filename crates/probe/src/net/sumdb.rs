@@ -131,7 +131,9 @@ async fn base(walk: &Walk<'_>, sumdb: &Sumdb) -> Option<Url> {
         };
         let relay = below(proxy, &format!("sumdb/{}", sumdb.verifier.name()));
         let url = below(&relay, "supported");
-        let asked = fetch(walk.prober, &url, What::Supported, None).await.exchange;
+        let asked = fetch(walk.prober, &url, What::Supported, None)
+            .await
+            .exchange;
         let (answered, absent) = (asked.is_answered(), asked.is_absent());
         step.tries.push(tried(entry, false, asked));
         if answered {
@@ -158,12 +160,18 @@ async fn lookup(
     module: &ModuleVersion,
     recorded: bool,
 ) -> Result<Option<Verified>, SumdbProblem> {
-    let name = format!("lookup/{}@{}", module.path().escaped(), module.version().escaped());
+    let name = format!(
+        "lookup/{}@{}",
+        module.path().escaped(),
+        module.version().escaped()
+    );
     let fetched = request(walk, base, &name, What::Lookup, recorded).await;
     let fetched = fetched.map_err(|()| failed_request(&name))?;
     let held = if recorded { held(walk, sumdb) } else { None };
     let (path, version) = (module.path().as_str(), module.version().as_str());
-    let session = sumdb.verifier.lookup(held.as_ref(), path, version, &fetched.body);
+    let session = sumdb
+        .verifier
+        .lookup(held.as_ref(), path, version, &fetched.body);
     let session = session.map_err(|error| problem(&error))?;
     let verified = drive(walk, base, session, recorded).await?;
     if let (true, Some(held)) = (recorded, &held) {

@@ -101,7 +101,11 @@ impl Targets {
 
     /// The zip's sum as the module cache wrote it down.
     pub fn cached(&self, module: &ModuleVersion) -> Option<String> {
-        let file = format!("{}/@v/{}.ziphash", module.path().escaped(), module.version().escaped());
+        let file = format!(
+            "{}/@v/{}.ziphash",
+            module.path().escaped(),
+            module.version().escaped()
+        );
         let bytes = read(&self.modcache.as_deref()?.join("cache/download").join(file))?;
         let text = String::from_utf8_lossy(&bytes);
         let text = text.trim();
@@ -110,7 +114,12 @@ impl Targets {
 
     /// The newest head of a checksum database that the go command keeps.
     pub fn kept_head(&self, name: &str) -> Option<Vec<u8>> {
-        let file = self.gopath.as_deref()?.join("pkg/sumdb").join(name).join("latest");
+        let file = self
+            .gopath
+            .as_deref()?
+            .join("pkg/sumdb")
+            .join(name)
+            .join("latest");
         read(&file).filter(|bytes| !bytes.is_empty())
     }
 }

@@ -62,7 +62,8 @@ pub async fn connect(
         }
         let pending = |v6: bool| {
             let of_family = || tried.iter().filter(move |t| t.v6 == v6);
-            of_family().next().is_some() && !of_family().any(|t| t.connected)
+            of_family().next().is_some()
+                && !of_family().any(|t| t.connected)
                 && of_family().any(|t| t.fault.is_none())
         };
         if first.is_some() {
@@ -80,7 +81,10 @@ pub async fn connect(
 
 /// Addresses that did not answer while others did.
 fn mark_silent(tried: &mut [Tcp], waited: Duration) {
-    for seen in tried.iter_mut().filter(|t| !t.connected && t.fault.is_none()) {
+    for seen in tried
+        .iter_mut()
+        .filter(|t| !t.connected && t.fault.is_none())
+    {
         seen.error = Some(format!("no answer in {} ms", waited.as_millis()));
         seen.took_ms = millis(waited);
     }

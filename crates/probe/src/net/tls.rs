@@ -81,7 +81,9 @@ impl Handshakes {
     /// This machine's clock, seconds since 1970.
     pub fn now(&self) -> i64 {
         let since = (self.clock)().duration_since(UNIX_EPOCH);
-        since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        since.map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
     }
 
     /// One handshake. What was seen comes back in either case.
@@ -175,7 +177,9 @@ fn problem_words(problem: CertProblem) -> String {
     match problem {
         CertProblem::Expired => "the certificate has expired",
         CertProblem::NotYetValid => "the certificate is not valid yet",
-        CertProblem::UnknownIssuer => "the certificate is signed by an authority that is not trusted here",
+        CertProblem::UnknownIssuer => {
+            "the certificate is signed by an authority that is not trusted here"
+        }
         CertProblem::WrongName => "the certificate is for other names",
         CertProblem::Other => "the certificate is not acceptable",
     }
@@ -200,7 +204,9 @@ struct Kept {
 
 impl std::fmt::Debug for Judge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Judge").field("look", &self.look).finish_non_exhaustive()
+        f.debug_struct("Judge")
+            .field("look", &self.look)
+            .finish_non_exhaustive()
     }
 }
 
@@ -450,9 +456,16 @@ impl AsyncRead for Tap {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let new = &buffer.filled()[before..];
-        let had = self.seen.received.fetch_add(new.len() as u64, Ordering::Relaxed);
+        let had = self
+            .seen
+            .received
+            .fetch_add(new.len() as u64, Ordering::Relaxed);
         if let Some(place) = usize::try_from(had).ok().filter(|had| *had < 8) {
-            let mut first = self.seen.first.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut first = self
+                .seen
+                .first
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             for (to, from) in first[place..].iter_mut().zip(new) {
                 *to = *from;
             }

@@ -133,7 +133,9 @@ impl Walk<'_> {
         };
         let file = format!("{}/{file}", path.escaped());
         let answered = self.ask(what, &file, None).await.good?;
-        Info::parse(&answered.body).ok().map(|info| info.version().clone())
+        Info::parse(&answered.body)
+            .ok()
+            .map(|info| info.version().clone())
     }
 
     /// Puts one question to one entry after the other.
@@ -163,9 +165,7 @@ impl Walk<'_> {
                 break;
             }
             let fetched = match &entry.place {
-                Place::Proxy(base) => {
-                    fetch(self.prober, &below(base, file), what, module).await
-                }
+                Place::Proxy(base) => fetch(self.prober, &below(base, file), what, module).await,
                 Place::Direct => origin::fetched(self, file, module).await,
                 Place::Off => break,
             };
@@ -213,9 +213,7 @@ impl Walk<'_> {
                 seen.and_then(|s| s.go_mod.clone()),
             )
         };
-        let differs = |ours: Option<&String>, theirs: &Option<String>| {
-            matches!((ours, theirs), (Some(a), Some(b)) if a != b)
-        };
+        let differs = |ours: Option<&String>, theirs: &Option<String>| matches!((ours, theirs), (Some(a), Some(b)) if a != b);
         let bad = differs(Some(zip_sum), &listed)
             || differs(Some(zip_sum), &recorded.0)
             || differs(go_mod.as_ref(), &listed_mod)
@@ -241,7 +239,12 @@ impl Walk<'_> {
             sources.push(source("module cache".into(), false, Some(cached), None));
         }
         if recorded.0.is_some() {
-            sources.push(source("checksum database".into(), true, recorded.0, recorded.1));
+            sources.push(source(
+                "checksum database".into(),
+                true,
+                recorded.0,
+                recorded.1,
+            ));
         }
         self.note(|facts| facts.sums = sources);
         self.prober.extend();
@@ -250,7 +253,11 @@ impl Walk<'_> {
 
     /// The same module at the other proxies, and the checksum database by other routes.
     async fn ask_others(&self, module: &ModuleVersion, asked: &Place) {
-        let base = format!("{}/@v/{}", module.path().escaped(), module.version().escaped());
+        let base = format!(
+            "{}/@v/{}",
+            module.path().escaped(),
+            module.version().escaped()
+        );
         for entry in self.entries.iter().filter(|entry| entry.place != *asked) {
             let Place::Proxy(url) = &entry.place else {
                 continue;
@@ -287,7 +294,9 @@ pub fn tried(entry: &Entry, beyond: bool, exchange: Exchange) -> Try {
 
 /// The newest release of a list, else its newest pre-release.
 fn newest(list: &str) -> Option<Version> {
-    let words = list.lines().filter_map(|line| line.split_whitespace().next());
+    let words = list
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
     let mut versions: Vec<Version> = words.filter_map(|w| Version::parse(w).ok()).collect();
     versions.retain(|version| !version.is_pseudo());
     versions.sort_by(|a, b| semver::compare(a.as_str(), b.as_str()));
@@ -309,7 +318,10 @@ mod tests {
     #[test]
     fn releases_come_before_prereleases() {
         let pick = |list: &str| newest(list).map(|v| v.to_string());
-        assert_eq!(pick("v1.0.0\nv1.2.0 x\nv1.10.0-rc.1\n").as_deref(), Some("v1.2.0"));
+        assert_eq!(
+            pick("v1.0.0\nv1.2.0 x\nv1.10.0-rc.1\n").as_deref(),
+            Some("v1.2.0")
+        );
         assert_eq!(pick("v0.1.0-a\n").as_deref(), Some("v0.1.0-a"));
         assert_eq!(pick("\nnonsense\n"), None);
     }
