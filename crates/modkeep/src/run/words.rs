@@ -64,6 +64,9 @@ pub fn told(said: &str, seen: &Seen) -> String {
     let mut at = 0;
     while let Some(line) = lines.get(at) {
         at += 1;
+        if own_mistake(line) {
+            continue;
+        }
         if seen.url.is_empty() || !line.contains(&seen.url) {
             out.push_str(line);
             out.push('\n');
@@ -105,6 +108,24 @@ pub fn settings(env: &crate::goenv::GoEnv, command: &str) -> Env {
     named
         .fold(Env::new(), |known, name| known.with(name, env.get(name)))
         .with_command(command)
+}
+
+/// Whether a line is the compiler's word about the user's own code: `./main.go:2:15: undefined: x`.
+/// That is no matter of modules, unless it names a package, or a name inside of one.
+fn own_mistake(line: &str) -> bool {
+    let Some((file, rest)) = line.split_once(".go:") else {
+        return false;
+    };
+    // Files of dependencies lie in the module cache, below `M@V`.
+    let own = !file.is_empty() && !file.contains(['@', ' ', '\t', ':']) && !file.starts_with('/');
+    if !own || !rest.starts_with(|c: char| c.is_ascii_digit()) {
+        return false;
+    }
+    let of_modules = ["package ", "module", "go.mod", "go.sum", "import "];
+    let inside = rest
+        .split_once("undefined: ")
+        .is_some_and(|(_, name)| name.contains('.'));
+    !inside && !of_modules.iter().any(|word| rest.contains(word))
 }
 
 /// How many of the lines are the server's text: one, or indented ones after `server response:`.
@@ -261,6 +282,25 @@ mod tests {
             told(said, &seen()),
             said.replace("http://127.0.0.1:4567", "https://proxy.example")
         );
+    }
+
+    #[test]
+    fn the_compilers_word_about_own_code_is_left_out() {
+        for own in [
+            "./main.go:2:15: undefined: thing",
+            "pkg/a.go:3:1: syntax error: x",
+            "../b.go:1:2: declared and not used: y",
+        ] {
+            assert_eq!(told(own, &seen()), "", "{own}");
+        }
+        for kept in [
+            "main.go:3:8: no required module provides package example.com/m; to add it:",
+            "./main.go:4:2: undefined: dep.Thing",
+            "/cache/example.com/m@v1.0.0/a.go:2:3: undefined: x",
+            "go: example.com/m@v1.0.0: not found",
+        ] {
+            assert_eq!(told(kept, &seen()), format!("{kept}\n"));
+        }
     }
 
     #[test]

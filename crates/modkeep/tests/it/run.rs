@@ -106,6 +106,18 @@ fn proxy_off_and_an_unreadable_proxy_are_left_to_the_go_command() {
 }
 
 #[test]
+fn a_mistake_in_the_users_own_code_is_the_compilers_matter() {
+    let Some(project) = Project::new("off") else {
+        return;
+    };
+    project.write("main.go", "package main\n\nfunc main() { missing() }\n");
+    let ran = project.run(&["run", "--", "go", "vet", "./..."]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("undefined: missing"), "{ran:?}");
+    assert!(!ran.stderr.contains("--- modkeep"), "{ran:?}");
+}
+
+#[test]
 fn a_command_that_cannot_be_started_is_said_and_nothing_to_run_is_wrong_usage() {
     let ran = crate::common::run(&["run", "--", "no-such-program"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");

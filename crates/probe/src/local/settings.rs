@@ -139,7 +139,7 @@ pub(crate) fn masked(name: &str, value: &str) -> String {
     if name == "GOFLAGS" {
         return mask::flags(value);
     }
-    if doctor::facts::is_known(name) || OTHERS.contains(&name) {
+    if doctor::facts::is_known(name) || doctor::facts::is_runtime(name) || OTHERS.contains(&name) {
         return mask::logins(value);
     }
     let plain = |c: char| c.is_ascii_alphabetic() || ".:/,|".contains(c);
