@@ -91,6 +91,11 @@ pub(crate) enum Wanted {
 }
 
 impl Keep {
+    /// What is kept.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
     /// A keep over a store and a chain of upstreams. Private modules go straight to version control,
     /// whatever the chain says. Needs a running tokio runtime.
     pub fn new(

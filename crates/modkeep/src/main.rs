@@ -11,6 +11,7 @@ mod matrix;
 mod mirrors;
 mod repro;
 mod run;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Some(("compare", args)) => cli::compare::run(args),
         Some(("mirrors", args)) => cli::mirrors::run(args),
         Some(("repro", args)) => cli::repro::run(args),
+        Some(("verify", args)) => cli::verify::run(args),
         Some(("witness", args)) => cli::witness::run(args),
         Some(("config", args)) => cli::config::run(args),
         Some(("completions", args)) => cli::meta::completions(args),

@@ -162,6 +162,22 @@ impl Readers {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Names of files after `after`: row, module, version, kind.
+    pub fn named(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, String, String, i64)>, StoreError> {
+        let db = self.any();
+        let mut find = db.prepare_cached(
+            "SELECT id, module, version, kind FROM file WHERE id > ? ORDER BY id LIMIT ?",
+        )?;
+        let rows = find.query_map(params![after, limit as i64], |r| {
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     pub fn totals(&self) -> Result<(u64, u64), StoreError> {
         let db = self.any();
         let sql = "SELECT count(*), coalesce(sum(size), 0) FROM file";

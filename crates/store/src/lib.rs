@@ -341,6 +341,27 @@ impl Store {
         Ok(named.collect())
     }
 
+    /// Which files are kept, withheld ones too, in rows after `after`: the row and the name. A row whose
+    /// name cannot be one, after damage to the catalog, has none.
+    pub fn listed(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Option<FileKey>)>, StoreError> {
+        let rows = self.readers.named(after, limit)?.into_iter();
+        let named = rows.map(|(row, module, version, kind)| {
+            let key = || {
+                Some(FileKey {
+                    module: ModulePath::parse(&module).ok()?,
+                    version: Version::parse(&version).ok()?,
+                    kind: Kind::ALL.into_iter().find(|k| *k as i64 == kind)?,
+                })
+            };
+            (row, key())
+        });
+        Ok(named.collect())
+    }
+
     /// Forgets a module's changeable answers and, with `files`, its kept files too (of one version
     /// or of all). Gives the number of things forgotten.
     pub async fn forget(

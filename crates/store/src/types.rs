@@ -22,6 +22,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 3] = [Kind::Info, Kind::Mod, Kind::Zip];
+
     /// The suffix in a GOPROXY path.
     pub fn suffix(self) -> &'static str {
         match self {

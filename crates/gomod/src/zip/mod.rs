@@ -28,7 +28,7 @@ pub use create::create;
 pub use listing::{Listing, list};
 pub use select::{FileKind, FileMeta, Reason, Selection, is_vendored_package, language, select};
 pub use stream::StreamHasher;
-pub use verify::{Checked, hash_zip, verify, verify_parallel};
+pub use verify::{Beside, Checked, hash_zip, verify, verify_beside, verify_parallel};
 pub use write::Writer;
 
 use std::io;

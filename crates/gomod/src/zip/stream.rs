@@ -163,10 +163,11 @@ impl StreamHasher {
             // Its descriptor was never held against its content.
             self.seen.remove(&offset);
         }
-        verify_rest(open, size, version, threads, |entry| {
+        let known = |entry: &Entry| {
             let seen = self.seen.get(&entry.offset)?;
             seen.confirms(entry).then_some(seen.sha256)
-        })
+        };
+        verify_rest(open, size, version, threads, known, &())
     }
 
     fn give_up(&mut self) -> &'static [u8] {

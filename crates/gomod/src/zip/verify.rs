@@ -7,6 +7,7 @@ use super::unpack::Unpacker;
 use super::{MAX_ZIP_FILE, ZipError};
 use crate::h1::{H1, Hasher};
 use crate::version::ModuleVersion;
+use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -38,6 +39,27 @@ pub struct Checked {
     pub go_mod: Option<Vec<u8>>,
 }
 
+/// What is held against the files of a zip while they are unpacked: an extracted tree, for one. May be
+/// called from several threads at once, but for one file always from one.
+pub trait Beside: Sync {
+    /// What is known of one file on the way.
+    type File;
+    /// A file with this name, below `PATH@VERSION/`, and this many bytes follows.
+    fn begin(&self, name: &str, size: u64) -> Self::File;
+    /// The next bytes of it.
+    fn part(&self, file: &mut Self::File, bytes: &[u8]);
+    /// Those were all.
+    fn end(&self, file: Self::File);
+}
+
+/// Nothing.
+impl Beside for () {
+    type File = ();
+    fn begin(&self, _: &str, _: u64) {}
+    fn part(&self, (): &mut (), _: &[u8]) {}
+    fn end(&self, (): ()) {}
+}
+
 /// Checks everything: names, sizes, and the content of each file against its CRC and size. `size`
 /// is the zip's own.
 pub fn verify<R: Read + Seek>(
@@ -58,7 +80,19 @@ pub fn verify_parallel<R: Read + Seek>(
     version: &ModuleVersion,
     threads: usize,
 ) -> Result<Checked, ZipError> {
-    verify_rest(open, size, version, threads, |_| None)
+    verify_rest(open, size, version, threads, |_| None, &())
+}
+
+/// [`verify_parallel`], and each file is held against what lies beside the zip. What that finds does
+/// not change the answer here; a zip that is refused may have been seen in part.
+pub fn verify_beside<R: Read + Seek>(
+    open: impl Fn() -> io::Result<R> + Sync,
+    size: u64,
+    version: &ModuleVersion,
+    threads: usize,
+    beside: &impl Beside,
+) -> Result<Checked, ZipError> {
+    verify_rest(open, size, version, threads, |_| None, beside)
 }
 
 /// [`verify_parallel`] for a zip whose entries are `known` in part: the hash of an entry, if its
@@ -69,6 +103,7 @@ pub(super) fn verify_rest<R: Read + Seek>(
     version: &ModuleVersion,
     threads: usize,
     known: impl Fn(&Entry) -> Option<[u8; 32]>,
+    beside: &impl Beside,
 ) -> Result<Checked, ZipError> {
     let mut source = Source::new(open()?);
     let entries = read_directory(&mut source, size, version)?;
@@ -77,7 +112,11 @@ pub(super) fn verify_rest<R: Read + Seek>(
         .into_iter()
         .filter(|index| hashes[*index].is_none())
         .collect();
-    for (index, hash) in hash_rest(&open, &mut source, &entries, rest, threads)? {
+    let beside = Prefixed {
+        skip: version.to_string().len() + 1,
+        beside,
+    };
+    for (index, hash) in hash_rest(&open, &mut source, &entries, rest, threads, &beside)? {
         hashes[index] = Some(hash);
     }
     let hashes = hashes.into_iter().map(Option::unwrap_or_default).collect();
@@ -91,13 +130,14 @@ fn hash_rest<R: Read + Seek>(
     entries: &[Entry],
     order: Vec<usize>,
     threads: usize,
+    beside: &Prefixed<'_, impl Beside>,
 ) -> Result<Vec<(usize, [u8; 32])>, ZipError> {
     let cost: u64 = order.iter().map(|index| cost(&entries[*index])).sum();
     let worthwhile = usize::try_from(cost / THREAD_BYTES_MIN).unwrap_or(usize::MAX);
     let threads = threads.min(worthwhile).clamp(1, THREADS_MAX);
     let work = Work::new(entries, order, cost / (threads as u64 * PARTS_PER_THREAD));
     thread::scope(|scope| {
-        let helper = || work.run(&mut Source::new(open()?));
+        let helper = || work.run(&mut Source::new(open()?), beside);
         let spawned: Vec<_> = (1..threads)
             .map_while(|_| {
                 let named = thread::Builder::new().name("zip-verifier".into());
@@ -105,7 +145,7 @@ fn hash_rest<R: Read + Seek>(
                 named.spawn_scoped(scope, helper).ok()
             })
             .collect();
-        let own = work.run(source);
+        let own = work.run(source, beside);
         let joined = spawned.into_iter().map(|thread| match thread.join() {
             Ok(done) => done,
             Err(_) => Err(io::Error::other("a verifying thread is gone").into()),
@@ -139,6 +179,35 @@ pub fn hash_zip<R: Read + Seek>(mut reader: R) -> Result<H1, ZipError> {
     }
     let of = |entry: &Entry| last.get(&*entry.name).map_or([0; 32], |i| hashes[*i]);
     sum_up(entries.iter().map(|entry| (entry, of(entry))))
+}
+
+/// What is beside, and the length of the prefix that names in the zip have and it does not know.
+struct Prefixed<'a, B> {
+    skip: usize,
+    beside: &'a B,
+}
+
+impl<B: Beside> Prefixed<'_, B> {
+    fn hash<R: Read + Seek>(
+        &self,
+        unpacker: &mut Unpacker,
+        source: &mut Source<R>,
+        entry: &Entry,
+    ) -> Result<[u8; 32], ZipError> {
+        // The rules, which hold by now, want UTF-8 and the prefix.
+        let name = entry.name.get(self.skip..).unwrap_or_default();
+        let name = std::str::from_utf8(name).unwrap_or_default();
+        if entry.is_dir() {
+            return unpacker.hash(source, entry);
+        }
+        let (mut file, mut sum) = (self.beside.begin(name, entry.size), Sha256::new());
+        unpacker.unpack(source, entry, |bytes| {
+            sum.update(bytes);
+            self.beside.part(&mut file, bytes);
+        })?;
+        self.beside.end(file);
+        Ok(sum.finalize().into())
+    }
 }
 
 fn verify_entries<R: Read + Seek>(
@@ -237,6 +306,7 @@ impl<'a> Work<'a> {
     fn run<R: Read + Seek>(
         &self,
         source: &mut Source<R>,
+        beside: &Prefixed<'_, impl Beside>,
     ) -> Result<Vec<(usize, [u8; 32])>, ZipError> {
         let mut unpacker = Unpacker::default();
         let mut done = Vec::new();
@@ -246,8 +316,8 @@ impl<'a> Work<'a> {
                 break;
             };
             for index in &self.order[part.clone()] {
-                let hash = unpacker
-                    .hash(source, &self.entries[*index])
+                let hash = beside
+                    .hash(&mut unpacker, source, &self.entries[*index])
                     .inspect_err(|_| self.failed.store(true, Ordering::Relaxed))?;
                 done.push((*index, hash));
             }

@@ -13,6 +13,7 @@ pub mod purge;
 pub mod repro;
 pub mod run;
 pub mod serve;
+pub mod verify;
 pub mod witness;
 
 use crate::config::{ConfigFile, Typed, Values, add_flags, collect, find};
@@ -32,6 +33,7 @@ pub fn command() -> Command {
         .subcommand(serve::command())
         .subcommand(fetch::command())
         .subcommand(purge::command())
+        .subcommand(verify::command())
         .subcommand(log::command())
         .subcommand(explain::command())
         .subcommand(run::command())

@@ -182,7 +182,7 @@ fn cached_zip(zip: &Path, base: &Path) -> Answer {
 }
 
 /// The hash of an extracted tree, as Go's dirhash.HashDir gives it.
-fn hash_tree(root: &Path, version: &ModuleVersion) -> Result<H1, String> {
+pub fn hash_tree(root: &Path, version: &ModuleVersion) -> Result<H1, String> {
     let (mut dirs, mut hasher) = (vec![root.to_owned()], Hasher::default());
     let (mut entries, mut bytes) = (0, 0);
     while let Some(dir) = dirs.pop() {

@@ -7,6 +7,7 @@
 mod here;
 mod there;
 
+pub use here::hash_tree;
 pub use there::{record, short};
 
 use crate::boot::Links;

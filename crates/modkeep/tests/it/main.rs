@@ -34,4 +34,5 @@ mod repro;
 mod run;
 mod upstreams;
 mod vcs;
+mod verify;
 mod witness;

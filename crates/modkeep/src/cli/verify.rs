@@ -1,0 +1,277 @@
+//! `modkeep verify`: go.sum, a module cache, the store, against the checksum database.
+
+use super::explain::print;
+use super::{json_flag, server_flag, values, with_settings};
+use crate::boot;
+use crate::config::{Origin, SumdbSetting, Typed, Values, default_data};
+use crate::exit::{BAD, Failed, UNKNOWN};
+use crate::goenv::GoEnv;
+use crate::verify::{self, Found, Name, Reason, Report, Sums, show};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use indicatif::{ProgressBar, ProgressStyle};
+use keep::Keep;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use store::Store;
+use tempfile::TempDir;
+
+pub fn command() -> Command {
+    let command = Command::new("verify")
+        .about("Hold go.sum, a module cache or the store against the checksum database")
+        .long_about(
+            "Hold every line of a go.sum against the checksum database, with proofs; with --modcache every zip,\n\
+             extracted tree and .mod of a module cache, with --store all that modkeep keeps, hashed again.\n\n\
+               modkeep verify                          # ./go.sum\n\
+             \u{20} modkeep verify --modcache               # and the module cache of the go command\n\
+             \u{20} modkeep verify --server https://modkeep.example.com\n\
+             \u{20} modkeep verify --offline                # with what the data directory holds\n\
+             \u{20} modkeep verify --annotate github        # in CI: marks the lines of go.sum\n\n\
+             Whom to ask comes from GOPROXY, GOSUMDB, GOPRIVATE and GONOSUMDB unless it is given here. Private\n\
+             modules are named to nobody.\n\
+             Exit status: 0 all proved or private, 1 something is wrong or was never logged, 2 wrong usage,\n\
+             3 the database could not be asked.",
+        )
+        .arg(
+            Arg::new("path")
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .help("A go.sum, or the directory of one [default: .]"),
+        )
+        .arg(
+            Arg::new("modcache")
+                .long("modcache")
+                .value_name("DIR")
+                .num_args(0..=1)
+                .value_parser(value_parser!(PathBuf))
+                .help("Check a module cache too [default DIR: GOMODCACHE]"),
+        )
+        .arg(
+            Arg::new("store")
+                .long("store")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("server")
+                .help("Hash all that modkeep keeps in the data directory again"),
+        )
+        .arg(
+            Arg::new("annotate")
+                .long("annotate")
+                .value_name("CI")
+                .value_parser(["github", "gitlab"])
+                .conflicts_with("json")
+                .help("Print annotations: workflow commands, or a code quality report"),
+        )
+        .arg(server_flag().help("Reach the checksum database through a running modkeep"))
+        .arg(json_flag());
+    with_settings(command, false)
+}
+
+pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
+    let env = GoEnv::read("go".as_ref());
+    let mut settings = typed(args, &env)?;
+    let (found, sums) = lines(args)?;
+    let cached = cached(args, &env)?;
+    let local = cached.is_some() || args.get_flag("store");
+    if settings.sumdb.is_empty() && !local {
+        return Err(Failed::usage(
+            "no checksum database to check with (GOSUMDB=off?); name one: --sumdb sum.golang.org",
+        ));
+    }
+    boot::event_log(&settings)?;
+    let _temporary = place(args, &mut settings)?;
+    let database = settings
+        .sumdb
+        .first()
+        .map_or_else(|| "nobody".to_owned(), |d| d.verifier.name().to_owned());
+    let runtime = boot::runtime()?;
+    let report = runtime.block_on(async {
+        let keep = boot::keep(&settings)?;
+        let (found, names) = gather(args, &keep, found, sums, cached).await?;
+        let bar = bar(args, names.len());
+        let records = verify::records(&keep, names, || bar.inc(1)).await;
+        bar.finish_and_clear();
+        let found = found.await.map_err(Failed::unknown)?;
+        Ok::<_, Failed>(verify::judge(found, &records, &database))
+    })?;
+    shown(args, &report, &database)
+}
+
+/// The settings: those given, else those of the go command. Private is what either calls so.
+fn typed(args: &ArgMatches, env: &GoEnv) -> Result<Typed, Failed> {
+    let mut values = values(args)?;
+    fall_back(&mut values, "upstream", env.get("GOPROXY"));
+    fall_back(&mut values, "sumdb", env.get("GOSUMDB"));
+    fall_back(&mut values, "vcs", env.get("GOVCS"));
+    for (name, more) in [
+        ("private", env.private()),
+        ("no-sumdb", env.no_sumdb()),
+        ("insecure", env.get("GOINSECURE").to_owned()),
+    ] {
+        // Without patterns of its own, --no-sumdb is what --private is.
+        let own = match values.one(name) {
+            "" if name == "no-sumdb" => values.one("private"),
+            own => own,
+        };
+        let joined: Vec<&str> = [own, &more].into_iter().filter(|p| !p.is_empty()).collect();
+        let joined = joined.join(",");
+        if let Some(value) = values.0.get_mut(name) {
+            value.texts = Vec::from_iter((!joined.is_empty()).then_some(joined));
+        }
+    }
+    let mut settings = Typed::from_values(&values).map_err(|p| Failed::usage(super::lines(&p)))?;
+    settings.log.name = None;
+    settings.keep.look_ahead = false;
+    if !args.get_flag("verbose") {
+        settings.log_level = "off".into();
+    }
+    if let Some(server) = args.get_one::<String>("server") {
+        through(server, &mut settings.sumdb)?;
+    }
+    Ok(settings)
+}
+
+fn fall_back(values: &mut Values, name: &str, text: &str) {
+    if let Some(value) = values.0.get_mut(name)
+        && value.origin == Origin::Default
+        && !text.trim().is_empty()
+    {
+        value.texts = vec![text.trim().to_owned()];
+    }
+}
+
+/// Every database is reached at the server's relay of it.
+fn through(server: &str, databases: &mut [SumdbSetting]) -> Result<(), Failed> {
+    for database in databases {
+        let address = format!(
+            "{}/sumdb/{}",
+            server.trim_end_matches('/'),
+            database.verifier.name()
+        );
+        let url = url::Url::parse(&address).map_err(|e| Failed::usage(format!("{server}: {e}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(Failed::usage(format!(
+                "{server}: give an http or https address"
+            )));
+        }
+        database.url = Some(url);
+    }
+    Ok(())
+}
+
+/// The lines of go.sum. Where there is a cache or a store to check, it may be missing.
+fn lines(args: &ArgMatches) -> Result<(Found, Sums), Failed> {
+    let named = args.get_one::<PathBuf>("path");
+    let path = named.map_or(Path::new("."), PathBuf::as_path);
+    let besides = args.contains_id("modcache") || args.get_flag("store");
+    match verify::read(path)? {
+        Some(read) => Ok(read),
+        None if named.is_none() && besides => Ok(Default::default()),
+        None => Err(Failed::usage(format!(
+            "{}: there is no go.sum here; give its directory, or check a cache: --modcache",
+            path.display()
+        ))),
+    }
+}
+
+fn cached(args: &ArgMatches, env: &GoEnv) -> Result<Option<Vec<verify::Cached>>, Failed> {
+    if !args.contains_id("modcache") {
+        return Ok(None);
+    }
+    let dir = args.get_one::<PathBuf>("modcache").cloned();
+    let dir = dir.or_else(|| env.modcache()).ok_or_else(|| {
+        Failed::usage("there is no module cache (GOMODCACHE); name it: --modcache DIR")
+    })?;
+    let listed = verify::listed(&dir)
+        .map_err(|e| Failed::usage(format!("module cache {}: {e}", dir.display())))?;
+    Ok(Some(listed))
+}
+
+/// Where what the database proves is kept: the data directory if there is one that nobody uses, so
+/// that it need not be asked again; else a place that goes away.
+fn place(args: &ArgMatches, settings: &mut Typed) -> Result<Option<TempDir>, Failed> {
+    let wanted = settings.keep.offline || args.get_flag("store");
+    if wanted && !settings.data.join("catalog.db").is_file() {
+        return Err(Failed::usage(format!(
+            "{}: nothing is kept there; give the data directory with --data DIR",
+            settings.data.display()
+        )));
+    }
+    let given = settings.data != default_data().unwrap_or_default();
+    if wanted || given || settings.data.join("catalog.db").is_file() {
+        match Store::open(&settings.data) {
+            Ok(_) => return Ok(None),
+            Err(e) if wanted => {
+                return Err(Failed::unknown(format!(
+                    "{e}\nask the modkeep that runs on it: --server URL"
+                )));
+            }
+            Err(_) => {}
+        }
+    }
+    let dir = tempfile::tempdir().map_err(Failed::unknown)?;
+    settings.data = dir.path().to_owned();
+    Ok(Some(dir))
+}
+
+/// Starts the hashing; what it finds, and the names that records are needed of.
+async fn gather(
+    args: &ArgMatches,
+    keep: &Keep,
+    mut found: Found,
+    sums: Sums,
+    cached: Option<Vec<verify::Cached>>,
+) -> Result<(tokio::task::JoinHandle<Found>, BTreeSet<Name>), Failed> {
+    let mut names: BTreeSet<Name> = found.claims.iter().map(|c| c.name.clone()).collect();
+    let cached = cached.unwrap_or_default();
+    names.extend(cached.iter().map(verify::Cached::name));
+    let kept = match args.get_flag("store") {
+        true => verify::stored_files(keep.store()).map_err(Failed::unknown)?,
+        false => Vec::new(),
+    };
+    let hashed = kept
+        .iter()
+        .flatten()
+        .filter(|k| k.kind != store::Kind::Info);
+    names.extend(hashed.map(|k| (k.module.to_string(), k.version.to_string())));
+    let (keep, hashing) = (keep.clone(), Arc::new(bar(args, cached.len() + kept.len())));
+    let found = tokio::task::spawn_blocking(move || {
+        let done = || hashing.inc(1);
+        found.extend(verify::hash(&cached, &sums, &done));
+        found.extend(verify::hash_stored(keep.store(), &kept, &done));
+        hashing.finish_and_clear();
+        found
+    });
+    Ok((found, names))
+}
+
+fn bar(args: &ArgMatches, length: usize) -> ProgressBar {
+    let bar = match args.get_flag("quiet") || length == 0 {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new(length as u64),
+    };
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn shown(args: &ArgMatches, report: &Report, database: &str) -> Result<ExitCode, Failed> {
+    let text = match args.get_one::<String>("annotate").map(String::as_str) {
+        Some("github") => show::github(report),
+        Some(_) => format!("{:#}\n", show::gitlab(report)),
+        None if args.get_flag("json") => format!("{:#}\n", show::json(report, database)),
+        None => show::text(report, database),
+    };
+    print(&text)?;
+    let never = |r: Reason| r == Reason::NeverLogged;
+    let open = |r: Reason| matches!(r, Reason::Unreachable | Reason::Unreadable);
+    let any = |of: fn(Reason) -> bool| report.unknown.iter().any(|u| of(u.reason));
+    Ok(if !report.bad.is_empty() || any(never) {
+        ExitCode::from(BAD)
+    } else if any(open) {
+        ExitCode::from(UNKNOWN)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
