@@ -13,7 +13,7 @@ use keep::Keep;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::thread::JoinHandle;
 use store::Store;
 use tempfile::TempDir;
 
@@ -70,7 +70,7 @@ pub fn command() -> Command {
 pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
     let env = GoEnv::read("go".as_ref());
     let mut settings = typed(args, &env)?;
-    let (found, sums) = lines(args)?;
+    let (mut found, sums) = lines(args)?;
     let cached = cached(args, &env)?;
     let local = cached.is_some() || args.get_flag("store");
     if settings.sumdb.is_empty() && !local {
@@ -79,6 +79,9 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
         ));
     }
     boot::event_log(&settings)?;
+    let mut names: BTreeSet<Name> = found.claims.iter().map(|c| c.name.clone()).collect();
+    names.extend(cached.iter().flatten().map(verify::Cached::name));
+    let hashing = hashing(args, cached.unwrap_or_default(), sums);
     let _temporary = place(args, &mut settings)?;
     let database = settings
         .sumdb
@@ -87,11 +90,13 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
     let runtime = boot::runtime()?;
     let report = runtime.block_on(async {
         let keep = boot::keep(&settings)?;
-        let (found, names) = gather(args, &keep, found, sums, cached).await?;
-        let bar = bar(args, names.len());
-        let records = verify::records(&keep, names, || bar.inc(1)).await;
-        bar.finish_and_clear();
-        let found = found.await.map_err(Failed::unknown)?;
+        let kept = kept(args, &keep, &mut names)?;
+        let asked = bar(args, names.len());
+        let records = verify::records(&keep, names, || asked.inc(1)).await;
+        asked.finish_and_clear();
+        let lost = |_| Failed::unknown("a hashing thread is gone");
+        found.extend(kept.await.map_err(Failed::unknown)?);
+        found.extend(hashing.join().map_err(lost)?);
         Ok::<_, Failed>(verify::judge(found, &records, &database))
     })?;
     shown(args, &report, &database)
@@ -190,7 +195,8 @@ fn cached(args: &ArgMatches, env: &GoEnv) -> Result<Option<Vec<verify::Cached>>,
 /// Where what the database proves is kept: the data directory if there is one that nobody uses, so
 /// that it need not be asked again; else a place that goes away.
 fn place(args: &ArgMatches, settings: &mut Typed) -> Result<Option<TempDir>, Failed> {
-    let wanted = settings.keep.offline || args.get_flag("store");
+    let wanted = args.get_flag("store")
+        || args.get_flag("offline") && !args.contains_id("modcache") && !settings.sumdb.is_empty();
     if wanted && !settings.data.join("catalog.db").is_file() {
         return Err(Failed::usage(format!(
             "{}: nothing is kept there; give the data directory with --data DIR",
@@ -214,35 +220,37 @@ fn place(args: &ArgMatches, settings: &mut Typed) -> Result<Option<TempDir>, Fai
     Ok(Some(dir))
 }
 
-/// Starts the hashing; what it finds, and the names that records are needed of.
-async fn gather(
+/// Starts the hashing of the module cache, which needs nobody's answer.
+fn hashing(args: &ArgMatches, cached: Vec<verify::Cached>, sums: Sums) -> JoinHandle<Found> {
+    let hashed = bar(args, cached.len());
+    std::thread::spawn(move || {
+        let found = verify::hash(&cached, &sums, &|| hashed.inc(1));
+        hashed.finish_and_clear();
+        found
+    })
+}
+
+/// Starts the hashing of the store, and adds what records are needed of.
+fn kept(
     args: &ArgMatches,
     keep: &Keep,
-    mut found: Found,
-    sums: Sums,
-    cached: Option<Vec<verify::Cached>>,
-) -> Result<(tokio::task::JoinHandle<Found>, BTreeSet<Name>), Failed> {
-    let mut names: BTreeSet<Name> = found.claims.iter().map(|c| c.name.clone()).collect();
-    let cached = cached.unwrap_or_default();
-    names.extend(cached.iter().map(verify::Cached::name));
+    names: &mut BTreeSet<Name>,
+) -> Result<tokio::task::JoinHandle<Found>, Failed> {
     let kept = match args.get_flag("store") {
         true => verify::stored_files(keep.store()).map_err(Failed::unknown)?,
         false => Vec::new(),
     };
-    let hashed = kept
+    let with_hash = kept
         .iter()
         .flatten()
-        .filter(|k| k.kind != store::Kind::Info);
-    names.extend(hashed.map(|k| (k.module.to_string(), k.version.to_string())));
-    let (keep, hashing) = (keep.clone(), Arc::new(bar(args, cached.len() + kept.len())));
-    let found = tokio::task::spawn_blocking(move || {
-        let done = || hashing.inc(1);
-        found.extend(verify::hash(&cached, &sums, &done));
-        found.extend(verify::hash_stored(keep.store(), &kept, &done));
-        hashing.finish_and_clear();
+        .filter(|key| key.kind != store::Kind::Info);
+    names.extend(with_hash.map(|key| (key.module.to_string(), key.version.to_string())));
+    let (keep, hashed) = (keep.clone(), bar(args, kept.len()));
+    Ok(tokio::task::spawn_blocking(move || {
+        let found = verify::hash_stored(keep.store(), &kept, &|| hashed.inc(1));
+        hashed.finish_and_clear();
         found
-    });
-    Ok((found, names))
+    }))
 }
 
 fn bar(args: &ArgMatches, length: usize) -> ProgressBar {

@@ -18,8 +18,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Zips from this size on are shared among the threads; smaller ones go to one thread each.
-const SHARED: u64 = 16 << 20;
+/// Zips below this size are worth one thread only.
+const SHARED_MIN: u64 = 1 << 20;
 
 /// The go command's own toolchains: it copies their `_go.mod` files to `go.mod` after extracting.
 const TOOLCHAIN: &str = "golang.org/toolchain";
@@ -176,7 +176,10 @@ fn with(base: &Path, ending: &str) -> PathBuf {
 /// Hashes all of them on all processors; `done` is called after each.
 pub fn hash(all: &[Cached], sums: &Sums, done: &(impl Fn() + Sync)) -> Found {
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let large = all.partition_point(|c| c.zip.unwrap_or(0) >= SHARED);
+    // A zip that would keep one thread busy when the others have ended is shared among all.
+    let total: u64 = all.iter().filter_map(|c| c.zip).sum();
+    let share = (total / (2 * threads as u64)).max(SHARED_MIN);
+    let large = all.partition_point(|c| c.zip.unwrap_or(0) >= share);
     let (large, small) = all.split_at(large);
     let found = Mutex::new(Found::default());
     let put = |one: Found| {
