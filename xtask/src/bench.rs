@@ -15,6 +15,7 @@ mod process;
 mod ready;
 mod report;
 mod vcs;
+mod verify;
 mod wrk;
 
 use std::path::PathBuf;
@@ -73,6 +74,8 @@ enum Part {
     Log,
     /// Twenty versions of a large repository, straight from git
     Vcs,
+    /// A module cache is verified
+    Verify,
 }
 
 /// What every part needs to know.
@@ -124,6 +127,10 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if wanted(Part::Vcs) {
         vcs::run(&mut bench)?;
+    }
+    if wanted(Part::Verify) {
+        let given = options.corpus.as_deref().zip(options.project.as_deref());
+        verify::run(&mut bench, given)?;
     }
     let whole = options.parts.is_empty() && !options.quick;
     let out = match &options.out {

@@ -86,7 +86,7 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
     let database = settings
         .sumdb
         .first()
-        .map_or_else(|| "nobody".to_owned(), |d| d.verifier.name().to_owned());
+        .map_or_else(|| show::NOBODY.to_owned(), |d| d.verifier.name().to_owned());
     let runtime = boot::runtime()?;
     let report = runtime.block_on(async {
         let keep = boot::keep(&settings)?;

@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+/// In place of a database's name when there is none.
+pub const NOBODY: &str = "nobody";
+
 /// Names shown of a long list; `--json` has all.
 const SHOWN: usize = 20;
 
@@ -34,11 +37,11 @@ pub fn text(report: &Report, database: &str) -> String {
             .iter()
             .map(|(m, v)| format!("{m}@{v}"))
             .collect();
-        let _ = writeln!(
-            out,
-            "private, so nobody was asked ({}):",
-            report.private.len()
-        );
+        let said = match database {
+            NOBODY => "no checksum database was asked, so only what lies here was compared",
+            _ => "private, so nobody was asked",
+        };
+        let _ = writeln!(out, "{said} ({}):", report.private.len());
         put_list(&mut out, &names);
     }
     let _ = writeln!(
