@@ -10,7 +10,7 @@ use crate::verify::{self, Found, Name, Reason, Report, Sums, show};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use keep::Keep;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::JoinHandle;
@@ -82,24 +82,40 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
     let mut names: BTreeSet<Name> = found.claims.iter().map(|c| c.name.clone()).collect();
     names.extend(cached.iter().flatten().map(verify::Cached::name));
     let hashing = hashing(args, cached.unwrap_or_default(), sums);
-    let _temporary = place(args, &mut settings)?;
     let database = settings
         .sumdb
         .first()
         .map_or_else(|| show::NOBODY.to_owned(), |d| d.verifier.name().to_owned());
-    let runtime = boot::runtime()?;
-    let report = runtime.block_on(async {
-        let keep = boot::keep(&settings)?;
-        let kept = kept(args, &keep, &mut names)?;
-        let asked = bar(args, names.len());
-        let records = verify::records(&keep, names, || asked.inc(1)).await;
-        asked.finish_and_clear();
-        let lost = |_| Failed::unknown("a hashing thread is gone");
-        found.extend(kept.await.map_err(Failed::unknown)?);
-        found.extend(hashing.join().map_err(lost)?);
-        Ok::<_, Failed>(verify::judge(found, &records, &database))
-    })?;
+    let mut records = BTreeMap::new();
+    names.retain(|(module, _)| {
+        !settings.sumdb.is_empty()
+            && !settings.keep.private.matches(module)
+            && !settings.no_sumdb.matches(module)
+    });
+    if args.get_flag("store") || !names.is_empty() {
+        let _temporary = place(args, &mut settings)?;
+        let (kept, asked) = boot::runtime()?.block_on(with_keep(args, &settings, names))?;
+        found.extend(kept);
+        records = asked;
+    }
+    let lost = |_| Failed::unknown("a hashing thread is gone");
+    found.extend(hashing.join().map_err(lost)?);
+    let report = verify::judge(found, &records, &database);
     shown(args, &report, &database)
+}
+
+/// What needs the store or the database: the kept files, and the records of these names.
+async fn with_keep(
+    args: &ArgMatches,
+    settings: &Typed,
+    mut names: BTreeSet<Name>,
+) -> Result<(Found, BTreeMap<Name, verify::Record>), Failed> {
+    let keep = boot::keep(settings)?;
+    let kept = kept(args, &keep, &mut names)?;
+    let asked = bar(args, names.len());
+    let records = verify::records(&keep, names, || asked.inc(1)).await;
+    asked.finish_and_clear();
+    Ok((kept.await.map_err(Failed::unknown)?, records))
 }
 
 /// The settings: those given, else those of the go command. Private is what either calls so.
