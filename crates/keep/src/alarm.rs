@@ -22,6 +22,8 @@ pub enum AlarmKind {
     Mismatch,
     /// An upstream has other bytes than were kept before.
     Changed,
+    /// Too few witnesses cosign our own log.
+    Unwitnessed,
 }
 
 /// An alarm.

@@ -40,6 +40,8 @@ pub struct Counters {
     pub differs: Counter,
     /// Records appended to our own log.
     pub logged: Counter,
+    /// Heads of our own log that did not get enough cosignatures in time.
+    pub log_short: Counter,
     /// Alarms raised.
     pub alarms: Counter,
     /// Small files asked for ahead of the client.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use store::StoreError;
 use tlog::client::{Error, SignedHead, Verifier};
 use tokio::sync::{Mutex, Semaphore};
-use upstream::{Failure, SumSource};
+use upstream::{Failure, Net, SumSource};
 
 /// Questions to one database at once.
 const AT_ONCE: usize = 32;
@@ -60,6 +60,8 @@ pub struct Databases {
     pub skip: Patterns,
     /// Our own log, which is served beside them and covers what they do not.
     pub own: Option<OwnLog>,
+    /// How its witnesses are reached.
+    pub net: Option<Net>,
 }
 
 /// What a database proved of a version.

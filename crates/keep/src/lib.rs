@@ -2,14 +2,16 @@
 //!
 //! `serve` decides where a request is answered from; `small`, `zip` and `answers` are the three
 //! kinds of miss; `flight` makes many askers one fetch; `ahead` fetches what a go command will ask
-//! next; `purge` forgets; `witness` cosigns other logs and `cosign` asks others to cosign ours. Nothing here knows HTTP serving, and nothing here touches a disk or a
-//! socket but through `store` and `upstream`.
+//! next; `purge` forgets; `witness` cosigns other logs; `cosign` asks others to cosign ours, and
+//! `cosigning` decides when, and what is shown meanwhile. Nothing here knows HTTP serving, and nothing
+//! here touches a disk or a socket but through `store` and `upstream`.
 #![warn(clippy::disallowed_methods)]
 
 mod ahead;
 mod alarm;
 mod answers;
 pub mod cosign;
+mod cosigning;
 mod counters;
 mod database;
 mod fetch;
@@ -29,6 +31,7 @@ pub mod witness;
 mod zip;
 
 pub use alarm::{Alarm, AlarmKind};
+pub use cosigning::{Policy, WitnessReport, WitnessState, Witnesses};
 pub use counters::{Counter, Counters};
 pub use database::{Database, Databases, Sums};
 pub use fetch::{Fetched, Query, QueryError};

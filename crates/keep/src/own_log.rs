@@ -8,6 +8,7 @@
 //! then its zip is fetched first. So one record, once, is all that a version ever needs.
 
 use crate::alarm::AlarmKind;
+use crate::cosigning::{Shown, Witnesses, Witnessing};
 use crate::database::Sums;
 use crate::refusal::{Blame, Refusal};
 use crate::reply::{Content, Media, Origin, Reply, Small, etag};
@@ -29,22 +30,18 @@ use tlog::record::{SumOf, go_sum_lines};
 use tlog::tile::{HEIGHT, Level};
 use tokio::time::Instant;
 
-/// Our log, and how its checkpoint is shown.
+/// Our log, and its witnesses.
 #[derive(Debug)]
 pub struct OwnLog {
     pub(crate) ledger: Ledger,
-    /// `/checkpoint` shows only what enough witnesses have cosigned.
-    pub(crate) cosigned_only: bool,
+    pub(crate) witnessing: Option<Witnessing>,
 }
 
 impl OwnLog {
-    /// A log that is served. With `cosigned_only` its C2SP checkpoint is the newest one that
-    /// witnesses have cosigned.
-    pub fn new(ledger: Ledger, cosigned_only: bool) -> Self {
-        Self {
-            ledger,
-            cosigned_only,
-        }
+    /// A log that is served, and whose heads these witnesses are asked to cosign.
+    pub fn new(ledger: Ledger, witnesses: Option<Witnesses>) -> Self {
+        let witnessing = witnesses.map(|witnesses| Witnessing::new(witnesses, &ledger));
+        Self { ledger, witnessing }
     }
 
     /// The verifier key: what clients set as GOSUMDB.
@@ -127,8 +124,8 @@ impl Keep {
             )
         })?;
         let (media, fixed) = (question.media(), question.is_fixed());
-        let (reader, cosigned_only) = (log.ledger.reader().clone(), log.cosigned_only);
-        let read = blocking(move || read(&reader, &question, cosigned_only));
+        let (reader, shown) = (log.ledger.reader().clone(), log.shown()?);
+        let read = blocking(move || read(&reader, &question, &shown));
         match read.await.map_err(|e| broken(log, &e))? {
             Some(bytes) => Ok(self.log_reply(request, bytes, media, fixed, Origin::Hit)),
             None => Err(Refusal::new(
@@ -146,10 +143,8 @@ impl Keep {
         cached_only: bool,
     ) -> Result<Reply, Refusal> {
         let subject = Subject::parse(escaped)?;
-        let (module, version) = (subject.module.clone(), subject.version.clone());
-        let reader = log.ledger.reader().clone();
-        let found = blocking(move || answer(&reader, module.as_str(), version.as_str()));
-        if let Some(answer) = found.await.map_err(|e| broken(log, &e))? {
+        let (module, version) = (subject.module.as_str(), subject.version.as_str());
+        if let Some(answer) = log.answer(module, version).await? {
             return Ok(self.log_reply(request, answer, Media::Text, true, Origin::Hit));
         }
         self.refuse_unless_fetching(request, cached_only)?;
@@ -169,11 +164,9 @@ impl Keep {
             };
             keep.complete(&version).await.map_err(refused)?;
             let log = keep.own_log().ok_or_else(|| lost(&asked))?;
-            let (reader, at) = (log.ledger.reader().clone(), version.clone());
-            let found =
-                blocking(move || answer(&reader, at.path().as_str(), at.version().as_str()));
-            let found = found.await.map_err(|e| broken(log, &e))?;
-            let answer = found.ok_or_else(|| lost(&asked))?;
+            let (module, version) = (version.path().as_str(), version.version().as_str());
+            let answer = log.answer(module, version).await?;
+            let answer = answer.ok_or_else(|| lost(&asked))?;
             Ok(keep.log_reply(&asked, answer, Media::Text, true, Origin::Miss))
         })
         .await
@@ -362,33 +355,41 @@ impl Keep {
     }
 }
 
-fn read(
-    reader: &Reader,
-    question: &Question,
-    cosigned_only: bool,
-) -> Result<Option<Bytes>, LedgerError> {
+fn read(reader: &Reader, question: &Question, shown: &Shown) -> Result<Option<Bytes>, LedgerError> {
+    let is_shown = |level, n, width| {
+        let whole = Tile::in_tree(HEIGHT, level, n, shown.size);
+        whole.is_some_and(|whole| width <= whole.width())
+    };
     match question {
-        Question::Latest => Ok(Some(reader.head().latest.clone())),
-        Question::Checkpoint if cosigned_only => {
-            Ok(reader.cosigned().map(|c| c.checkpoint.clone()))
+        Question::Latest => Ok(Some(shown.latest.clone())),
+        Question::Checkpoint => Ok(Some(shown.checkpoint.clone())),
+        Question::Entries { n, width } if is_shown(Level::Data, *n, *width) => {
+            reader.entries(*n, *width)
         }
-        Question::Checkpoint => Ok(Some(reader.head().checkpoint.clone())),
-        Question::Entries { n, width } => reader.entries(*n, *width),
-        Question::Tile(tile) => match tile.level() {
-            Level::Data => reader.data_tile(tile.n(), tile.width()),
-            Level::Hashes(level) => reader.tile(level, tile.n(), tile.width()),
-        },
+        Question::Tile(tile) if is_shown(tile.level(), tile.n(), tile.width()) => {
+            match tile.level() {
+                Level::Data => reader.data_tile(tile.n(), tile.width()),
+                Level::Hashes(level) => reader.tile(level, tile.n(), tile.width()),
+            }
+        }
+        Question::Entries { .. } | Question::Tile(_) => Ok(None),
     }
 }
 
-/// The answer to a lookup: number, record, and a head that covers it.
-fn answer(reader: &Reader, module: &str, version: &str) -> Result<Option<Bytes>, LedgerError> {
-    let Some(found) = reader.lookup(module, version)? else {
-        return Ok(None);
-    };
-    let mut answer = format!("{}\n{}\n", found.id, found.text).into_bytes();
-    answer.extend_from_slice(&reader.head().latest);
-    Ok(Some(answer.into()))
+impl OwnLog {
+    /// The answer to a lookup: number, record, and a head that covers it; `None` without a record.
+    async fn answer(&self, module: &str, version: &str) -> Result<Option<Bytes>, Refusal> {
+        let reader = self.ledger.reader().clone();
+        let (module, version) = (module.to_owned(), version.to_owned());
+        let found = blocking(move || reader.lookup(&module, &version));
+        let Some(found) = found.await.map_err(|e| broken(self, &e))? else {
+            return Ok(None);
+        };
+        let shown = self.shown_with(found.id).await?;
+        let mut answer = format!("{}\n{}\n", found.id, found.text).into_bytes();
+        answer.extend_from_slice(&shown.latest);
+        Ok(Some(answer.into()))
+    }
 }
 
 /// The sum of a file in a record.

@@ -44,6 +44,7 @@ const TELLING: &[(&str, &str)] = &[
     ("so no checksum database is asked", "sumdb_private_410"),
     ("(--verify strict)", "sumdb_unreachable"),
     ("not logged yet", "sumdb_unreachable"),
+    ("have to cosign", "sumdb_unreachable"),
     ("is a web page", "captive_or_hijacked_response"),
     ("GOVCS", "govcs_disallowed"),
     ("(publickey)", "auth_required_git_ssh"),

@@ -139,6 +139,7 @@ impl Keep {
         let keep = Self { inner };
         keep.start_ahead(jobs);
         keep.start_proving();
+        keep.start_cosigning();
         keep
     }
 

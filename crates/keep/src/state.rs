@@ -1,6 +1,7 @@
 //! What is known of the keep's own state, for readiness, metrics and people.
 
 use crate::alarm::Alarm;
+use crate::cosigning::{WitnessReport, Witnessing};
 use crate::serve::Keep;
 use gomod::h1::H1;
 use gomod::version::ModuleVersion;
@@ -30,8 +31,10 @@ pub struct LogReport {
     pub name: String,
     /// Records.
     pub records: u64,
-    /// Records under the newest cosigned checkpoint.
+    /// Records under the newest checkpoint that enough witnesses have cosigned.
     pub cosigned: Option<u64>,
+    /// Its witnesses, if there are any.
+    pub witnessing: Option<WitnessReport>,
     /// Whether its last signed head is in a second place too.
     pub witness_file: bool,
     /// Why nothing can be appended.
@@ -93,11 +96,14 @@ impl Keep {
 
     /// How our own log is.
     pub fn log_report(&self) -> Option<LogReport> {
-        let status = self.own_log()?.ledger.status();
+        let log = self.own_log()?;
+        let status = log.ledger.status();
+        let witnessing = log.witnessing.as_ref();
         Some(LogReport {
             name: status.name,
             records: status.size,
-            cosigned: status.cosigned,
+            cosigned: witnessing.map_or(status.cosigned, Witnessing::enough),
+            witnessing: witnessing.map(|w| w.report(status.size)),
             witness_file: status.witness.is_some(),
             trouble: status.trouble.map(|t| t.to_string()),
         })

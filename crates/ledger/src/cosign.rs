@@ -1,10 +1,14 @@
 //! Cosignatures on our checkpoint: kept beside the log, not in it. Losing them loses nothing that
 //! the witnesses would not sign again.
+//!
+//! The file holds both notes of that head, `latest` and then `checkpoint`: who shows cosigned heads
+//! only needs both, and the frames behind it may be many.
 
 use std::io;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
+use tlog::TreeHead;
 use tlog::head::Checkpoint;
 use tlog::note::{Note, Signature};
 
@@ -24,13 +28,14 @@ impl Shared {
         let checkpoint = self
             .signed_too(&of.checkpoint, lines)
             .ok_or(invalid.clone())?;
-        let cosigned = self.read_cosigned(&checkpoint).ok_or(invalid)?;
+        let notes = [&of.latest[..], &checkpoint[..]].concat();
+        let cosigned = self.read_cosigned(&notes).ok_or(invalid)?;
         let path = self.dir.join("cosigned");
         let new = self.dir.join("cosigned.new");
         let write = || -> io::Result<()> {
             let file = disk.open(&new)?;
             disk.truncate(&file, 0)?;
-            disk.write_at(&file, &checkpoint, 0)?;
+            disk.write_at(&file, &notes, 0)?;
             disk.sync(&file)?;
             drop(file);
             disk.replace(&new, &path)
@@ -56,21 +61,27 @@ impl Shared {
         note.ok().map(Bytes::from)
     }
 
-    /// A checkpoint with more than our signature, if it is one of this log as it is now.
-    pub fn read_cosigned(&self, note: &[u8]) -> Option<Cosigned> {
-        let read = Note::open(note, std::slice::from_ref(&self.key)).ok()?;
+    /// Both notes of a head whose checkpoint has more than our signature, if it is one of this log
+    /// as it is now.
+    pub fn read_cosigned(&self, notes: &[u8]) -> Option<Cosigned> {
+        let (latest, checkpoint) = split(notes)?;
+        let ours = std::slice::from_ref(&self.key);
+        let read = Note::open(checkpoint, ours).ok()?;
         let Checkpoint { origin, head, .. } = Checkpoint::parse(&read.text).ok()?;
+        let go = Note::open(latest, ours).ok()?;
+        let same = TreeHead::parse(go.text.as_bytes()).ok()? == head;
         let published = self.head.borrow().clone();
         let root = match head.size {
             size if size == published.size => published.root,
             size if size < published.size => self.root(size).ok()?,
             _ => return None,
         };
-        let sound = origin == self.key.name() && root == head.hash;
+        let sound = same && origin == self.key.name() && root == head.hash;
         (sound && !read.unverified.is_empty()).then(|| Cosigned {
             size: head.size,
             root,
-            checkpoint: Bytes::copy_from_slice(note),
+            latest: Bytes::copy_from_slice(latest),
+            checkpoint: Bytes::copy_from_slice(checkpoint),
         })
     }
 
@@ -94,4 +105,11 @@ impl Shared {
         let newest = self.cosigned.read().unwrap_or_else(PoisonError::into_inner);
         newest.as_ref().map(|cosigned| cosigned.size)
     }
+}
+
+/// The two notes of the file: `latest` has one signature line, ours.
+fn split(notes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let blank = notes.windows(2).position(|pair| pair == b"\n\n")?;
+    let line = notes[blank + 2..].iter().position(|byte| *byte == b'\n')?;
+    Some(notes.split_at(blank + 2 + line + 1))
 }

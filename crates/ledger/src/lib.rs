@@ -18,7 +18,7 @@
 //!          offsets        derived: where each record lies in the frames
 //!          index          derived: module version -> record (SQLite)
 //!          applied        derived: how far those are durable
-//!          cosigned       the newest cosigned checkpoint
+//!          cosigned       the newest head that witnesses have cosigned
 //!          lock           held while the log is open
 //! ```
 //!

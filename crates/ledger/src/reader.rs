@@ -59,6 +59,8 @@ pub struct Cosigned {
     pub size: u64,
     /// The root.
     pub root: Hash,
+    /// The note for `/latest` of the same head.
+    pub latest: Bytes,
     /// The note with our signature and theirs.
     pub checkpoint: Bytes,
 }

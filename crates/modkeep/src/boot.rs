@@ -31,6 +31,7 @@ pub fn keep(settings: &Typed) -> Result<Keep, Failed> {
             .collect::<Result<_, _>>()?,
         skip: settings.no_sumdb.clone(),
         own: own_log(settings)?,
+        net: Some(net),
     };
     Ok(Keep::new(
         settings.keep.clone(),
@@ -73,7 +74,7 @@ fn own_log(settings: &Typed) -> Result<Option<OwnLog>, Failed> {
         sumdb.key = %ledger.reader().key(),
         "our own checksum database"
     );
-    Ok(Some(OwnLog::new(ledger, false)))
+    Ok(Some(OwnLog::new(ledger, settings.log.witnesses.clone())))
 }
 
 /// How the log of the data directory is opened.

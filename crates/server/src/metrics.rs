@@ -2,7 +2,7 @@
 
 use crate::access::AccessLog;
 use gomod::request::Request;
-use keep::{Keep, Origin};
+use keep::{Keep, LogReport, Origin};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric,
@@ -253,6 +253,9 @@ impl Collector for FromKeep {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         self.counts(&mut encoder)?;
         self.upstreams(&mut encoder)?;
+        if let Some(log) = self.keep.log_report() {
+            own_log(&log, &mut encoder)?;
+        }
         let (small, zips) = self.keep.flights();
         let gauges = [
             ("fetches_small", "Small files being fetched", small as i64),
@@ -299,6 +302,11 @@ impl FromKeep {
                 c.repaired.get(),
             ),
             ("alarms", "Alarms raised", c.alarms.get()),
+            (
+                "log_heads_short",
+                "Heads of our own log that did not get enough cosignatures in time",
+                c.log_short.get(),
+            ),
             (
                 "log_appended",
                 "Versions given to our own log; some had their record before",
@@ -383,4 +391,54 @@ impl FromKeep {
         }
         Ok(())
     }
+}
+
+fn own_log(log: &LogReport, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    let size = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let records = ConstGauge::new(size(log.records));
+    records.encode(encoder.encode_descriptor(
+        "log_records",
+        "Records of our own log",
+        None,
+        records.metric_type(),
+    )?)?;
+    let Some(witnessing) = &log.witnessing else {
+        return Ok(());
+    };
+    for (name, help, value) in [
+        (
+            "log_records_cosigned",
+            "Records under the newest head with enough cosignatures",
+            log.cosigned.unwrap_or(0),
+        ),
+        (
+            "log_records_shown",
+            "Records under the checkpoint that is shown",
+            witnessing.shown,
+        ),
+    ] {
+        let gauge = ConstGauge::new(size(value));
+        gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+    }
+    let asked = ConstCounter::new(0u64);
+    let (name, help) = ("log_witness_calls", "Questions to witnesses");
+    let mut family = encoder.encode_descriptor(name, help, None, asked.metric_type())?;
+    for witness in &witnessing.witnesses {
+        for (result, value) in [("cosigned", witness.answered), ("failed", witness.failed)] {
+            let labels = [("witness", witness.name.as_str()), ("result", result)];
+            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let up = ConstGauge::new(0i64);
+    let (name, help) = (
+        "log_witness_up",
+        "0 while a witness did not cosign when it was asked last",
+    );
+    let mut family = encoder.encode_descriptor(name, help, None, up.metric_type())?;
+    for witness in &witnessing.witnesses {
+        let labels = [("witness", witness.name.as_str())];
+        let up = i64::from(witness.trouble.is_none());
+        ConstGauge::new(up).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }

@@ -85,7 +85,7 @@ fn any_flipped_byte_is_found() {
         // witness's friends can judge the witness's signature.
         let meant = match &*name {
             "log/index" => 0,
-            "log/cosigned" => 100,
+            "log/cosigned" => 300,
             _ => good.len(),
         };
         for at in (0..meant).step_by(step) {

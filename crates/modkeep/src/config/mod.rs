@@ -1,14 +1,14 @@
 //! Settings: from flags, the environment, a file and defaults, in that order of strength.
 
 mod file;
+mod log;
 mod parse;
 mod sumdb;
 mod table;
 
 pub use file::{ConfigFile, find};
-pub use parse::{
-    AccessTarget, LogSetting, Problem, Typed, default_data, duration, log_name, patterns,
-};
+pub use log::{LogSetting, log_name};
+pub use parse::{AccessTarget, Problem, Typed, default_data, duration, patterns};
 pub use sumdb::{SumdbSetting, known_key, parse as parse_sumdb};
 pub use table::{SETTINGS, Setting, Shape, env_name};
 

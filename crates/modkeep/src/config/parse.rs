@@ -1,8 +1,8 @@
 //! Text becomes typed settings here, once; all mistakes are reported together.
 
+use super::log::LogSettings;
 use super::sumdb::{self, SumdbSetting};
 use super::{Origin, SETTINGS, Shape, Values, env_name, switch};
-use crate::log_key::KeySource;
 use gomod::govcs::GoVcs;
 use gomod::pattern::Patterns;
 use server::{AccessFormat, Address};
@@ -56,35 +56,6 @@ pub struct Typed {
     pub log_color: bool,
 }
 
-/// What concerns our own log.
-#[derive(Debug, Clone)]
-pub struct LogSettings {
-    pub name: Option<String>,
-    pub key: Option<KeySource>,
-    pub witness: Option<PathBuf>,
-}
-
-/// Our own log, with what is not set filled in.
-#[derive(Debug, Clone)]
-pub struct LogSetting {
-    pub key: KeySource,
-    pub witness: Option<PathBuf>,
-}
-
-/// A log's name: a host, optionally with a path, as the go command wants it.
-pub fn log_name(text: &str) -> Result<String, String> {
-    let host = text.split('/').next().unwrap_or_default();
-    let good = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
-    let clean = text.split('/').all(|e| !matches!(e, "" | "." | ".."));
-    let endpoint = |e: &str| matches!(e, "supported" | "latest" | "checkpoint" | "lookup" | "tile");
-    match clean && text.chars().all(good) && host.contains('.') && !text.split('/').any(endpoint) {
-        true => Ok(text.into()),
-        false => Err(format!(
-            "{text:?}: a log's name looks like a host, optionally with a path: sum.example.com/team"
-        )),
-    }
-}
-
 /// What concerns version control.
 #[derive(Debug, Clone)]
 pub struct VcsSettings {
@@ -94,8 +65,8 @@ pub struct VcsSettings {
 }
 
 /// Collects problems while values are read.
-struct Reader<'a> {
-    values: &'a Values,
+pub(super) struct Reader<'a> {
+    pub(super) values: &'a Values,
     problems: Vec<Problem>,
 }
 
@@ -182,38 +153,7 @@ impl Typed {
     }
 }
 
-impl Typed {
-    /// Where our log's key and its witness are, set or not.
-    pub fn log_setting(&self) -> LogSetting {
-        let in_data = || KeySource::File(self.data.join("log.key"));
-        LogSetting {
-            key: self.log.key.clone().unwrap_or_else(in_data),
-            witness: self.log.witness.clone(),
-        }
-    }
-}
-
 impl Reader<'_> {
-    fn log(&mut self, databases: &[SumdbSetting]) -> Option<LogSettings> {
-        let name = self.parse("log-name", |text| match text {
-            "" => Ok(None),
-            text if databases.iter().any(|d| d.verifier.name() == text) => {
-                Err(format!("{text} is the name of a --sumdb"))
-            }
-            text => log_name(text).map(Some),
-        });
-        let key = self.parse("log-key", |text| match text {
-            "" => Ok(None),
-            text => KeySource::parse(text).map(Some),
-        });
-        let witness = self.values.one("log-witness-file");
-        Some(LogSettings {
-            name: name?,
-            key: key?,
-            witness: (!witness.is_empty()).then(|| witness.into()),
-        })
-    }
-
     fn vcs(&mut self) -> Option<VcsSettings> {
         let insecure = self.parse("insecure", patterns);
         let rules = self.parse("vcs", |t| {
@@ -322,11 +262,15 @@ impl Reader<'_> {
         }
     }
 
-    fn time(&mut self, name: &'static str) -> Duration {
+    pub(super) fn time(&mut self, name: &'static str) -> Duration {
         self.parse(name, duration).unwrap_or_default()
     }
 
-    fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
         let names: Vec<&str> = choices.iter().map(|(n, _)| *n).collect();
         self.parse(name, |text| {
             let found = choices.iter().find(|(n, _)| *n == text).map(|(_, v)| *v);
@@ -334,7 +278,7 @@ impl Reader<'_> {
         })
     }
 
-    fn parse<T>(
+    pub(super) fn parse<T>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
@@ -348,7 +292,7 @@ impl Reader<'_> {
         }
     }
 
-    fn parse_many<T>(
+    pub(super) fn parse_many<T>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&[String]) -> Result<T, String>,
@@ -358,7 +302,7 @@ impl Reader<'_> {
             .ok()
     }
 
-    fn problem(&mut self, name: &'static str, what: String) {
+    pub(super) fn problem(&mut self, name: &'static str, what: String) {
         let place = match self.values.0.get(name).map(|v| &v.origin) {
             Some(Origin::File { path, line, column }) => {
                 format!("{}:{line}:{column}", path.display())

@@ -171,6 +171,30 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Second place of its last signed head, best on another disk: keeps a restored backup from forking it",
     ),
+    many(one(
+        "log-witness",
+        "\"KEY URL\"",
+        "",
+        "A witness that is asked to cosign its heads: NAME+HASH+KEY and where it is reached (see modkeep witness)",
+    )),
+    one(
+        "log-quorum",
+        "N",
+        "",
+        "So many of the witnesses have to cosign a head [default: more than half]",
+    ),
+    one(
+        "log-witness-timeout",
+        "TIME",
+        "5s",
+        "How long a head may take to get them",
+    ),
+    one(
+        "log-witness-policy",
+        "open|closed",
+        "open",
+        "A head that lacks them: show it all the same and raise an alarm, or show nothing of it",
+    ),
     secret(one(
         "alarm-webhook",
         "URL",

@@ -15,6 +15,7 @@
 mod cli;
 mod common;
 mod compare;
+mod cosigned;
 mod docs;
 mod doctor;
 mod durability;

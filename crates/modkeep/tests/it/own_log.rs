@@ -13,7 +13,7 @@ use testkit::{Behaviour, MemLog, Module, Tree, Upstream};
 use crate::common::{Ended, Launch, Server, eventually, run_in};
 use crate::golang::{Project, log_of, relay, sums};
 
-const NAME: &str = "log.test.example";
+pub const NAME: &str = "log.test.example";
 
 /// RFC 6962, section 2.1, word for word: slow, and nothing of ours in it.
 fn root(leaves: &[Vec<u8>]) -> [u8; 32] {
@@ -38,12 +38,12 @@ fn root(leaves: &[Vec<u8>]) -> [u8; 32] {
 
 /// A head as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    size: u64,
-    root: String,
+pub struct Seen {
+    pub size: u64,
+    pub root: String,
 }
 
-fn head_of(note: &str) -> Seen {
+pub fn head_of(note: &str) -> Seen {
     let mut lines = note.lines().skip(1);
     Seen {
         size: lines.next().unwrap().parse().unwrap(),
@@ -51,11 +51,11 @@ fn head_of(note: &str) -> Seen {
     }
 }
 
-fn path(rest: &str) -> String {
+pub fn path(rest: &str) -> String {
     format!("/sumdb/{NAME}/{rest}")
 }
 
-fn latest(server: &Server) -> Seen {
+pub fn latest(server: &Server) -> Seen {
     let answer = server.get(&path("latest"));
     assert_eq!(answer.status, 200, "{}", answer.text());
     head_of(&answer.text())
@@ -86,7 +86,7 @@ fn entries(server: &Server, size: u64) -> Vec<Vec<u8>> {
 }
 
 /// Holds every head that was ever seen against the records of the newest.
-fn audit(server: &Server, heads: &[Seen]) -> Vec<Vec<u8>> {
+pub fn audit(server: &Server, heads: &[Seen]) -> Vec<Vec<u8>> {
     let now = latest(server);
     let records = entries(server, now.size);
     for seen in heads.iter().chain([&now]) {
@@ -140,7 +140,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// The value for GOSUMDB that a server announces.
-fn gosumdb(server: &Server) -> String {
+pub fn gosumdb(server: &Server) -> String {
     let announced = || {
         let said = server.stderr();
         let value = said.split_once("GOSUMDB='")?.1.split_once('\'')?.0;
@@ -158,11 +158,11 @@ fn with_log(launch: Launch) -> Launch {
         .arg(witness)
 }
 
-fn module(n: usize) -> Module {
+pub fn module(n: usize) -> Module {
     Module::new("example.com/m", &format!("v1.0.{n}"))
 }
 
-fn tree_of(modules: &[Module]) -> Tree {
+pub fn tree_of(modules: &[Module]) -> Tree {
     let mut tree = Tree::new();
     for module in modules {
         tree.add(module).unwrap();
@@ -171,7 +171,7 @@ fn tree_of(modules: &[Module]) -> Tree {
 }
 
 /// The number and the record in the answer to a lookup.
-fn looked_up(server: &Server, coordinate: &str) -> (u64, String) {
+pub fn looked_up(server: &Server, coordinate: &str) -> (u64, String) {
     let answer = server.get(&path(&format!("lookup/{coordinate}")));
     assert_eq!(answer.status, 200, "{}", answer.text());
     let text = answer.text();
@@ -426,7 +426,7 @@ fn versions_kept_before_there_was_a_log_are_logged_when_they_are_looked_up() {
 }
 
 /// Copies a folder as a backup does.
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().flatten() {
         let (from, to) = (entry.path(), to.join(entry.file_name()));

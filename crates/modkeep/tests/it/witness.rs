@@ -1,7 +1,7 @@
 //! A witness, and a log that asks several: over HTTP, against the real binary.
 
 use crate::common::{Answer, Launch, Server, eventually, run};
-use keep::cosign::{Cosigned, NotCosigned, Prove, Remembered, WitnessAddress, cosign};
+use keep::cosign::{self, NotCosigned, Prove, WitnessAddress};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn start(name: &str) -> Server {
         .start()
 }
 
-fn key(server: &Server) -> VerifierKey {
+pub fn key(server: &Server) -> VerifierKey {
     let said = || {
         server
             .stderr()
@@ -429,17 +429,16 @@ fn a_list_of_logs_names_keys_and_origins() {
     );
 }
 
-/// Asks these witnesses for cosignatures.
+/// Asks a witness for a cosignature.
 fn cosigned(
     log: &MemLog,
     size: u64,
-    witnesses: &[WitnessAddress],
-    remembered: &Arc<Remembered>,
-    quorum: usize,
+    witness: &WitnessAddress,
+    remembered: &mut u64,
     limit: Duration,
-) -> Cosigned {
+) -> Result<Signature, NotCosigned> {
     let from = log.clone();
-    let prove: Arc<Prove> = Arc::new(move |old| Ok(proof(&from, old, size)));
+    let prove: Arc<Prove> = Arc::new(move |old, new| Ok(proof(&from, old, new)));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -447,7 +446,8 @@ fn cosigned(
     runtime.block_on(async {
         let net = Net::new(&NetSettings::default()).unwrap();
         let note = checkpoint(log, size);
-        cosign(&net, witnesses, &note, remembered, prove, quorum, limit).await
+        let deadline = tokio::time::Instant::now() + limit;
+        cosign::ask(&net, witness, &note, remembered, &prove, deadline).await
     })
 }
 
@@ -461,23 +461,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn a_log_gathers_cosignatures_from_wherever_each_witness_is() {
     let log = log(50, "");
     let servers: Vec<Server> = (0..3).map(|i| start(&format!("w{i}.example"))).collect();
-    let witnesses: Vec<WitnessAddress> = servers.iter().map(address).collect();
     // Each is somewhere else, and we know nothing of it.
     assert_eq!(add(&servers[1], &log, 0, 7).status, 200);
     assert_eq!(add(&servers[2], &log, 0, 30).status, 200);
-    let remembered = Arc::new(Remembered::default());
+    let mut remembered = [0; 3];
     for size in [30, 31, 50, 50] {
-        let came = cosigned(&log, size, &witnesses, &remembered, 3, PATIENCE);
-        assert!(came.is_enough(3), "{size}: {came:?}");
-        let note = Note::open(
-            checkpoint(&log, size).as_bytes(),
-            &[log.vkey().parse().unwrap()],
-        )
-        .unwrap();
-        let whole = tlog::note::write(&note.text, &note.verified, &came.lines).unwrap();
-        let keys: Vec<VerifierKey> = witnesses.iter().map(|w| w.key().clone()).collect();
+        let lines: Vec<Signature> = servers
+            .iter()
+            .zip(&mut remembered)
+            .map(|(server, remembered)| {
+                cosigned(&log, size, &address(server), remembered, PATIENCE).unwrap()
+            })
+            .collect();
+        let ours = [log.vkey().parse().unwrap()];
+        let note = Note::open(checkpoint(&log, size).as_bytes(), &ours).unwrap();
+        let whole = tlog::note::write(&note.text, &note.verified, &lines).unwrap();
+        let keys: Vec<VerifierKey> = servers.iter().map(key).collect();
         assert_eq!(Note::open(&whole, &keys).unwrap().verified.len(), 3);
         assert!(servers.iter().all(|server| shown(server) == Some(size)));
+        assert_eq!(remembered, [size; 3]);
     }
 }
 
@@ -485,59 +487,38 @@ fn a_log_gathers_cosignatures_from_wherever_each_witness_is() {
 fn a_log_that_was_restored_or_forked_is_told_so() {
     let log = log(50, "");
     let server = start("w.example");
-    let witnesses = [address(&server)];
-    let remembered = Arc::new(Remembered::default());
-    assert!(cosigned(&log, 40, &witnesses, &remembered, 1, PATIENCE).is_enough(1));
-    let came = cosigned(&log, 30, &witnesses, &remembered, 1, PATIENCE);
-    assert_eq!(
-        came.failed,
-        [(
-            "w.example".to_owned(),
-            NotCosigned::Answered(Failed::Ahead(40))
-        )]
-    );
+    let (witness, mut remembered) = (address(&server), 0);
+    assert!(cosigned(&log, 40, &witness, &mut remembered, PATIENCE).is_ok());
+    let came = cosigned(&log, 30, &witness, &mut remembered, PATIENCE);
+    assert_eq!(came, Err(NotCosigned::Answered(Failed::Ahead(40))));
     let fork = self::log(50, "another");
-    let came = cosigned(&fork, 50, &witnesses, &remembered, 1, PATIENCE);
-    assert_eq!(
-        came.failed,
-        [(
-            "w.example".to_owned(),
-            NotCosigned::Answered(Failed::Inconsistent)
-        )]
-    );
+    let came = cosigned(&fork, 50, &witness, &mut remembered, PATIENCE);
+    assert_eq!(came, Err(NotCosigned::Answered(Failed::Inconsistent)));
     assert_eq!(shown(&server), Some(40));
 }
 
 #[test]
-fn enough_witnesses_are_enough_whatever_the_others_do() {
+fn silence_and_lies_are_no_cosignatures() {
     let log = log(50, "");
-    let good = start("good.example");
-    let (silent, lying) = (
-        Upstream::start_blocking(Tree::new()).unwrap(),
-        Upstream::start_blocking(Tree::new()).unwrap(),
-    );
-    silent.set(Behaviour::new().fault(Fault::Hang));
-    lying.set(Behaviour::new().fault(Fault::Body("— good.example AAAA\n".into())));
-    let named = |name: &str, url: &str| -> WitnessAddress {
-        let other = tlog::note::Cosigner::from_seed(name, &[3; 32]).unwrap();
+    let upstream = |fault| {
+        let upstream = Upstream::start_blocking(Tree::new()).unwrap();
+        upstream.set(Behaviour::new().fault(fault));
+        upstream
+    };
+    let silent = upstream(Fault::Hang);
+    let lying = upstream(Fault::Body("— w.example AAAA\n".into()));
+    let named = |url: &str| -> WitnessAddress {
+        let other = tlog::note::Cosigner::from_seed("w.example", &[3; 32]).unwrap();
         format!("{} {url}", other.verifier()).parse().unwrap()
     };
-    let witnesses = [
-        named("silent.example", &silent.url()),
-        named("lying.example", &lying.url()),
-        address(&good),
-        named("gone.example", "http://127.0.0.1:1"),
-    ];
-    let remembered = Arc::new(Remembered::default());
-    let came = cosigned(&log, 50, &witnesses, &remembered, 1, PATIENCE);
-    assert!(
-        came.is_enough(1) && came.lines[0].name() == "good.example",
-        "{came:?}"
-    );
-    assert_eq!(came.failed.len(), 3, "{came:?}");
-    let came = cosigned(&log, 50, &witnesses, &remembered, 2, Duration::from_secs(2));
-    assert!(!came.is_enough(2), "{came:?}");
-    eventually("the good one has it", || shown(&good) == Some(50));
+    for (url, limit) in [
+        (silent.url(), Duration::from_millis(300)),
+        (lying.url(), PATIENCE),
+        ("http://127.0.0.1:1".to_owned(), PATIENCE),
+    ] {
+        let came = cosigned(&log, 50, &named(&url), &mut 0, limit);
+        assert!(came.is_err(), "{url}: {came:?}");
+    }
 }
 
 #[test]

@@ -5,8 +5,9 @@ use crate::cli::{json_flag, settings, with_settings};
 use crate::config::{LogSetting, Typed};
 use crate::exit::Failed;
 use clap::{Arg, ArgMatches, Command};
+use keep::{Policy, Witnesses};
 use ledger::Ledger;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 pub fn commands() -> [Command; 5] {
@@ -99,6 +100,8 @@ pub fn init(args: &ArgMatches) -> Result<ExitCode, Failed> {
 #[expect(clippy::print_stdout, reason = "the command line's own voice")]
 pub fn status(args: &ArgMatches) -> Result<ExitCode, Failed> {
     let (ledger, log) = open(args, false)?;
+    let witnesses = settings(args)?.log.witnesses;
+    let witnesses = witnesses.map(|settings| Cosigners::of(&ledger, settings));
     let status = ledger.status();
     let head = ledger.reader().head();
     let root = head.root.to_string();
@@ -108,6 +111,7 @@ pub fn status(args: &ArgMatches) -> Result<ExitCode, Failed> {
         let document = json!({
             "schema": "modkeep.log.status/1", "name": status.name, "records": status.size, "root": root,
             "witness_file": witness, "cosigned": status.cosigned, "trouble": trouble,
+            "witnesses": witnesses.as_ref().map(Cosigners::document),
             "key": ledger.reader().key().to_string(), "key_source": log.key.to_string(),
         });
         println!("{document}");
@@ -124,6 +128,9 @@ pub fn status(args: &ArgMatches) -> Result<ExitCode, Failed> {
         if let Some(size) = status.cosigned {
             println!("cosigned      up to {size}");
         }
+        if let Some(witnesses) = &witnesses {
+            witnesses.print();
+        }
         if let Some(trouble) = &trouble {
             println!("trouble       {trouble}");
         }
@@ -132,6 +139,54 @@ pub fn status(args: &ArgMatches) -> Result<ExitCode, Failed> {
         None => ExitCode::SUCCESS,
         Some(_) => ExitCode::from(crate::exit::BAD),
     })
+}
+
+/// The witnesses of the settings, and which of them cosigned the newest cosigned head.
+struct Cosigners {
+    settings: Witnesses,
+    cosigned: Vec<bool>,
+}
+
+impl Cosigners {
+    fn of(ledger: &Ledger, settings: Witnesses) -> Self {
+        let newest = ledger.reader().cosigned();
+        let lines = newest.map(|c| settings.cosignatures(&c.checkpoint));
+        let lines = lines.unwrap_or_default();
+        let by = |place| lines.iter().any(|(by, _)| *by == place);
+        Self {
+            cosigned: (0..settings.all.len()).map(by).collect(),
+            settings,
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&str, bool)> {
+        let names = self.settings.all.iter().map(|witness| witness.key().name());
+        names.zip(self.cosigned.iter().copied())
+    }
+
+    fn document(&self) -> Value {
+        let each = self
+            .each()
+            .map(|(name, cosigned)| json!({ "name": name, "cosigned": cosigned }));
+        json!({
+            "policy": self.settings.policy, "quorum": self.settings.quorum,
+            "each": each.collect::<Vec<_>>(),
+        })
+    }
+
+    #[expect(clippy::print_stdout, reason = "the command line's own voice")]
+    fn print(&self) {
+        let (quorum, all) = (self.settings.quorum, self.settings.all.len());
+        let policy = match self.settings.policy {
+            Policy::Open => "open: heads with fewer are shown all the same",
+            Policy::Closed => "closed: heads with fewer are not shown",
+        };
+        println!("witnesses     {quorum} of {all} have to cosign ({policy})");
+        for (name, cosigned) in self.each() {
+            let word = if cosigned { "cosigned it" } else { "did not" };
+            println!("              {name}: {word}");
+        }
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the command line's own voice")]
