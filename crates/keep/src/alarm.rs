@@ -55,6 +55,15 @@ impl Alarms {
             .clone()
     }
 
+    /// Adds where the evidence lies to an alarm that is shown.
+    fn prove(&self, alarm: &Alarm) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |a: &&mut Alarm| a.subject == alarm.subject && a.text == alarm.text;
+        if let Some(found) = shown.iter_mut().find(same) {
+            found.evidence.clone_from(&alarm.evidence);
+        }
+    }
+
     /// True for an alarm that has not been raised before in these words.
     fn add(&self, alarm: &Alarm) -> bool {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,6 +109,7 @@ impl Keep {
         tokio::spawn(async move {
             if let Some(evidence) = evidence {
                 alarm.evidence = keep.write_evidence(&alarm, evidence).await;
+                keep.inner.alarms.prove(&alarm);
             }
             keep.post_alarm(&alarm).await;
         });

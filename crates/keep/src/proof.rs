@@ -9,11 +9,11 @@ use std::time::Duration;
 use store::{FileKey, Kind, Mark, Proof, Unproved};
 use tlog::record::SumOf;
 
-/// Between two rounds over what could not be checked when it came.
-const ROUND: Duration = Duration::from_secs(60);
-
-/// Before the first of them: the start is busy enough.
+/// Before the first round over what could not be checked when it came: the start is busy enough.
 const FIRST: Duration = Duration::from_secs(5);
+
+/// Between two rounds at least.
+const LEAST: Duration = Duration::from_millis(50);
 
 /// Files looked at in one read of the catalog.
 const BATCH: usize = 200;
@@ -71,11 +71,13 @@ impl Keep {
             return;
         }
         let inner = std::sync::Arc::downgrade(&self.inner);
+        // A catalog that is read without pause would leave no time for anything else.
+        let again = self.inner.settings.verify_again.max(LEAST);
         tokio::spawn(async move {
-            tokio::time::sleep(FIRST).await;
+            tokio::time::sleep(FIRST.min(again)).await;
             while let Some(inner) = inner.upgrade() {
                 Keep { inner }.prove_round().await;
-                tokio::time::sleep(ROUND).await;
+                tokio::time::sleep(again).await;
             }
         });
     }

@@ -37,6 +37,8 @@ pub struct Settings {
     pub memory: u64,
     /// Refuse public files while no checksum database proves them, instead of marking them.
     pub verify_strict: bool,
+    /// Between two rounds over what no checksum database has proved yet.
+    pub verify_again: Duration,
     /// Where alarms are posted.
     pub webhook: Option<String>,
 }
@@ -52,6 +54,7 @@ impl Default for Settings {
             answer: Duration::from_secs(30),
             memory: 16 << 20,
             verify_strict: false,
+            verify_again: Duration::from_secs(60),
             webhook: None,
         }
     }

@@ -124,8 +124,8 @@ impl Keep {
         (self.inner.small_flights.len(), self.inner.zip_flights.len())
     }
 
-    /// Number of kept files and their bytes. Blocks on the disk.
-    pub fn totals(&self) -> Option<(u64, u64)> {
+    /// What is kept, counted. Blocks on the disk.
+    pub fn totals(&self) -> Option<store::Totals> {
         self.inner.store.totals().ok()
     }
 

@@ -188,7 +188,7 @@ impl Keep {
         {
             return Ok(self.sum_reply(request, answer, true, Origin::Hit));
         }
-        self.refuse_unless_fetching(request, cached_only)?;
+        self.refuse_sum_unless_asking(request, database, cached_only)?;
         let (asked, name) = (request.clone(), database.name().to_owned());
         self.sum_miss(request, |keep| async move {
             let Some(database) = keep.database(&name) else {
@@ -204,6 +204,28 @@ impl Keep {
             }
         })
         .await
+    }
+
+    /// Refuses what is not kept here when nobody may be asked. That is no absence: a client that is told
+    /// "not found" would take it for the database's own word.
+    fn refuse_sum_unless_asking(
+        &self,
+        request: &Request,
+        database: &Database,
+        cached_only: bool,
+    ) -> Result<(), Refusal> {
+        if cached_only && self.inner.settings.offline {
+            let path = request.to_path();
+            return Err(Refusal::new(
+                Blame::Busy,
+                format!(
+                    "{}: not known here, and {} is not asked (--offline, or --upstream off)",
+                    path.trim_start_matches('/'),
+                    database.name()
+                ),
+            ));
+        }
+        self.refuse_unless_fetching(request, cached_only)
     }
 
     /// The proved answer for a version, from the store or the database.
@@ -302,7 +324,7 @@ impl Keep {
         if let Some(bytes) = self.kept_tile(database, tile).await.map_err(refuse)? {
             return Ok(self.sum_reply(request, bytes, true, Origin::Hit));
         }
-        self.refuse_unless_fetching(request, cached_only)?;
+        self.refuse_sum_unless_asking(request, database, cached_only)?;
         let (asked, name) = (request.clone(), database.name().to_owned());
         self.sum_miss(request, |keep| async move {
             let Some(database) = keep.database(&name) else {
@@ -389,10 +411,28 @@ impl Keep {
         if tile.is_full() || tile.level() == Level::Data {
             return Ok(None);
         }
-        let full = self.read_sum(database, &tile.full().path()).await?;
-        Ok(full
+        let mut wider = self.read_sum(database, &tile.full().path()).await?;
+        if wider.is_none()
+            && let Some(path) = self.wider_tile(database, tile).await?
+        {
+            wider = self.read_sum(database, &path).await?;
+        }
+        Ok(wider
             .filter(|b| b.len() >= tile.byte_len())
             .map(|b| b.slice(..tile.byte_len())))
+    }
+
+    /// Where a tile of more hashes, as the tree grew, is kept.
+    async fn wider_tile(&self, database: &Database, tile: Tile) -> Result<Option<String>, Trouble> {
+        let path = tile.path();
+        let Some((partial, _)) = path.rsplit_once('/') else {
+            return Ok(None);
+        };
+        let (keep, name, below) = (self.clone(), database.name().to_owned(), partial.to_owned());
+        let read = tokio::task::spawn_blocking(move || keep.inner.store.sums_below(&name, &below));
+        let paths = read.await.map_err(|_| StoreError::Stopped)??;
+        let wide_enough = |path: &String| Tile::parse(path).is_ok_and(|t| t.width() > tile.width());
+        Ok(paths.into_iter().find(wide_enough))
     }
 
     async fn read_sum(&self, database: &Database, path: &str) -> Result<Option<Bytes>, Trouble> {

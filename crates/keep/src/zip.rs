@@ -1,7 +1,7 @@
 //! Zips: streamed to everybody who asks while they arrive, kept when they are whole and right.
 
 use crate::database::Sums;
-use crate::flight::Publisher;
+use crate::flight::{Passenger, Publisher};
 use crate::intake::{Finished, Intake, IntakeError, Pump};
 use crate::refusal::{Blame, Refusal};
 use crate::reply::{Content as Shown, Media, Origin, Reply, Small, etag};
@@ -12,11 +12,15 @@ use gomod::request::Request;
 use gomod::version::ModuleVersion;
 use gomod::zip::{Checked, MAX_ZIP_FILE};
 use std::sync::Arc;
+use std::time::Duration;
 use store::{Content, FileKey, Kept, Kind, NewFile, Spool, StoreError};
 use upstream::{Failure, Found};
 
 /// Zips up to this size are kept in memory like other small files.
 const MEMORY_MAX: u64 = 256 << 10;
+
+/// How long the first bytes of a small zip wait for its outcome.
+const OUTCOME_WAIT: Duration = Duration::from_millis(200);
 
 /// Where a zip's flight is.
 #[derive(Clone, Debug)]
@@ -72,7 +76,7 @@ impl Keep {
                 Some(ZipStage::Arriving(mut spool)) => {
                     // Headers go out with the first byte that may be let go, so that a small refused
                     // zip is an error with a text and not a broken connection.
-                    if spool.started().await {
+                    if spool.started().await && !landed_soon(&mut passenger, &spool).await {
                         return Ok(Reply {
                             content: Shown::Growing(spool),
                             origin,
@@ -288,6 +292,14 @@ fn intake_refusal(subject: &str, source: &str, error: &IntakeError) -> Refusal {
         IntakeError::Differs | IntakeError::TooLarge => Refusal::lied(subject, source, error),
         IntakeError::Lost => Refusal::new(Blame::Ours, format!("{subject}: {error}")),
     }
+}
+
+/// Whether a small zip's outcome is known in a moment: then a refusal is a text, where it would be a
+/// connection that breaks right after its first bytes.
+async fn landed_soon(passenger: &mut Passenger<ZipStage>, spool: &Spool) -> bool {
+    let small = spool.total().is_some_and(|total| total <= MEMORY_MAX);
+    let landed = passenger.wait(|stage| matches!(stage, ZipStage::Landed(_)));
+    small && tokio::time::timeout(OUTCOME_WAIT, landed).await.is_ok()
 }
 
 /// Moves a body into an intake. The inner result is the body's end, the outer one the disk's.

@@ -261,10 +261,15 @@ impl Collector for FromKeep {
             ("fetches_small", "Small files being fetched", small as i64),
             ("fetches_zip", "Zips being fetched", zips as i64),
         ];
-        let totals = self.keep.totals().map(|(files, bytes)| {
+        let totals = self.keep.totals().map(|kept| {
             [
-                ("stored_files", "Files kept", files as i64),
-                ("stored_bytes", "Bytes of files kept", bytes as i64),
+                ("stored_files", "Files kept", kept.files as i64),
+                ("stored_bytes", "Bytes of files kept", kept.bytes as i64),
+                (
+                    "unverified_files",
+                    "Files kept that no checksum database has proved yet",
+                    kept.unproved as i64,
+                ),
             ]
         });
         for (name, help, value) in gauges.into_iter().chain(totals.into_iter().flatten()) {

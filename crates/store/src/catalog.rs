@@ -4,7 +4,7 @@
 //! read-only connections that never wait for it (WAL). Rows are looked up by exact key only, so
 //! opening is independent of how much is kept.
 
-use crate::{Answer, Damage, FileKey, Kind, Mark, Proof, StoreError, sums};
+use crate::{Answer, Damage, FileKey, Kind, Mark, Proof, StoreError, Totals, sums};
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use std::path::Path;
@@ -128,6 +128,16 @@ impl Readers {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The paths of what a database said, from `low` on and below `high`, in the order of their bytes.
+    pub fn sum_paths(&self, name: &str, low: &str, high: &str) -> Result<Vec<String>, StoreError> {
+        let db = self.any();
+        let mut find = db.prepare_cached(
+            "SELECT path FROM sum WHERE name = ? AND path >= ? AND path < ? ORDER BY path LIMIT 256",
+        )?;
+        let rows = find.query_map(params![name, low, high], |r| r.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     pub fn sum(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let db = self.any();
         let mut find = db.prepare_cached("SELECT body FROM sum WHERE name = ? AND path = ?")?;
@@ -178,11 +188,17 @@ impl Readers {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    pub fn totals(&self) -> Result<(u64, u64), StoreError> {
+    pub fn totals(&self) -> Result<Totals, StoreError> {
         let db = self.any();
-        let sql = "SELECT count(*), coalesce(sum(size), 0) FROM file";
+        // The last count has an index of its own.
+        let sql = "SELECT count(*), coalesce(sum(size), 0), (SELECT count(*) FROM file \
+                   WHERE proof = 0 AND h1 IS NOT NULL AND damaged = 0) FROM file";
         Ok(db.query_row(sql, [], |r| {
-            Ok((r.get::<_, i64>(0)? as u64, r.get::<_, i64>(1)? as u64))
+            Ok(Totals {
+                files: r.get::<_, i64>(0)? as u64,
+                bytes: r.get::<_, i64>(1)? as u64,
+                unproved: r.get::<_, i64>(2)? as u64,
+            })
         })?)
     }
 

@@ -29,7 +29,7 @@ pub use sums::BLOCK;
 pub(crate) use types::Damage;
 pub use types::{
     Answer, Content, FileKey, INLINE_MAX, KeepOutcome, Kept, Kind, Mark, Meta, NewFile, Proof,
-    Unproved,
+    Totals, Unproved,
 };
 
 use bytes::Bytes;
@@ -289,8 +289,8 @@ impl Store {
         self.readers.versions(module.as_str(), kind, limit)
     }
 
-    /// Number of kept files and their bytes. Reads the whole catalog: for metrics, not for requests.
-    pub fn totals(&self) -> Result<(u64, u64), StoreError> {
+    /// What is kept, counted. Reads the whole catalog: for metrics, not for requests.
+    pub fn totals(&self) -> Result<Totals, StoreError> {
         self.readers.totals()
     }
 
@@ -305,6 +305,13 @@ impl Store {
     /// What a checksum database said before, proved. Blocks on the disk for some microseconds.
     pub fn sum(&self, name: &str, path: &str) -> Result<Option<Bytes>, StoreError> {
         Ok(self.readers.sum(name, path)?.map(Bytes::from))
+    }
+
+    /// Paths below this one that something is kept of, at most 256. Blocks on the disk for some microseconds.
+    pub fn sums_below(&self, name: &str, path: &str) -> Result<Vec<String>, StoreError> {
+        // The byte after a slash ends what is below it.
+        self.readers
+            .sum_paths(name, &format!("{path}/"), &format!("{path}0"))
     }
 
     /// Keeps what a checksum database said, all of it or nothing.

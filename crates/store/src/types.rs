@@ -93,6 +93,17 @@ pub struct Unproved {
     pub h1: [u8; 32],
 }
 
+/// What is kept, counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that no checksum database has proved, and that one should.
+    pub unproved: u64,
+}
+
 /// What is known of a kept file besides its bytes.
 #[derive(Clone, Debug)]
 pub struct Meta {

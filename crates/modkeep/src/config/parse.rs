@@ -190,6 +190,7 @@ impl Reader<'_> {
             answer: self.time("answer-timeout"),
             memory: memory?,
             verify_strict: verify_strict?,
+            verify_again: self.time("verify-again"),
             webhook: Some(self.values.one("alarm-webhook").to_owned()).filter(|u| !u.is_empty()),
         })
     }

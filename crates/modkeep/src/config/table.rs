@@ -154,6 +154,12 @@ pub const SETTINGS: &[Setting] = &[
         "While no checksum database answers: serve marked unverified and check later, or refuse",
     ),
     one(
+        "verify-again",
+        "TIME",
+        "1m",
+        "How often what could not be proved when it came is tried again",
+    ),
+    one(
         "log-name",
         "NAME",
         "",

@@ -242,6 +242,7 @@ mod config {
         ("fresh", "-1m"),
         ("fresh", "1 m"),
         ("not-found", "1d"),
+        ("verify-again", "often"),
         ("answer-timeout", "99999999999999999999s"),
         ("upstream-timeout", "soon"),
         ("crawl-time", ""),

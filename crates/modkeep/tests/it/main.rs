@@ -16,6 +16,7 @@ mod cli;
 mod common;
 mod compare;
 mod cosigned;
+mod databases;
 mod docs;
 mod doctor;
 mod durability;

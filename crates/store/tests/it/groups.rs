@@ -42,7 +42,7 @@ async fn many_at_once_cost_few_commits() {
     assert!(outcomes.iter().all(|o| matches!(o, Ok(KeepOutcome::Kept))));
     let commits = disk.calls(Step::Commit);
     assert!(commits <= 20, "{MANY} files took {commits} commits");
-    assert_eq!(store.totals().unwrap().0, MANY as u64);
+    assert_eq!(store.totals().unwrap().files, MANY as u64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
