@@ -14,6 +14,7 @@ mod nginx;
 mod process;
 mod ready;
 mod report;
+mod sumdb;
 mod vcs;
 mod verify;
 mod wrk;
@@ -74,6 +75,8 @@ enum Part {
     Log,
     /// Twenty versions of a large repository, straight from git
     Vcs,
+    /// A relayed checksum database, and what being checked costs
+    Sumdb,
     /// A module cache is verified
     Verify,
 }
@@ -127,6 +130,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if wanted(Part::Vcs) {
         vcs::run(&mut bench)?;
+    }
+    if wanted(Part::Sumdb) {
+        sumdb::run(&mut bench)?;
     }
     if wanted(Part::Verify) {
         let given = options.corpus.as_deref().zip(options.project.as_deref());
