@@ -113,7 +113,8 @@ pub fn settings(env: &crate::goenv::GoEnv, command: &str) -> Env {
 /// Whether a line is the compiler's word about the user's own code: `./main.go:2:15: undefined: x`.
 /// That is no matter of modules, unless it names a package, or a name inside of one.
 fn own_mistake(line: &str) -> bool {
-    let Some((file, rest)) = line.split_once(".go:") else {
+    let told = line.strip_prefix("vet: ").unwrap_or(line);
+    let Some((file, rest)) = told.split_once(".go:") else {
         return false;
     };
     // Files of dependencies lie in the module cache, below `M@V`.
@@ -288,6 +289,7 @@ mod tests {
     fn the_compilers_word_about_own_code_is_left_out() {
         for own in [
             "./main.go:2:15: undefined: thing",
+            "vet: ./main.go:2:15: undefined: thing",
             "pkg/a.go:3:1: syntax error: x",
             "../b.go:1:2: declared and not used: y",
         ] {
