@@ -112,7 +112,7 @@ impl Keep {
         cached_only: bool,
     ) -> Result<Reply, Refusal> {
         if rest == "supported" {
-            return Ok(self.log_reply(request, Bytes::new(), Media::Text, true, Origin::Hit));
+            return Ok(self.log_reply(request, Bytes::new(), Media::Text, false, Origin::Hit));
         }
         if let Some(escaped) = rest.strip_prefix("lookup/") {
             return self.own_lookup(request, log, escaped, cached_only).await;
@@ -129,7 +129,7 @@ impl Keep {
         match read.await.map_err(|e| broken(log, &e))? {
             Some(bytes) => Ok(self.log_reply(request, bytes, media, fixed, Origin::Hit)),
             None => Err(Refusal::new(
-                Blame::Absent,
+                Blame::NotYet,
                 format!("{}: the log has no {rest} (yet)", log.name()),
             )),
         }

@@ -11,6 +11,8 @@ pub enum Blame {
     Malformed,
     /// It is proved that nobody has it.
     Absent,
+    /// It is not there, and may be at any moment.
+    NotYet,
     /// It was there and was taken down.
     Gone,
     /// The upstream refuses with this status, and the client can do something about it.
@@ -80,7 +82,7 @@ impl Refusal {
     pub fn label(&self) -> Option<&'static str> {
         let told = TELLING.iter().find(|(words, _)| self.text.contains(words));
         match (told, self.blame) {
-            (_, Blame::Malformed | Blame::Absent | Blame::Gone) => None,
+            (_, Blame::Malformed | Blame::Absent | Blame::NotYet | Blame::Gone) => None,
             (Some((_, label)), _) => Some(label),
             (None, Blame::Denied(401 | 407)) => Some("proxy_auth_401"),
             (None, Blame::Denied(429)) => Some("proxy_rate_limited"),

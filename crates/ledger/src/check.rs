@@ -108,9 +108,9 @@ pub fn check(dir: &Path, key: &VerifierKey, witness: Option<&Path>) -> Result<Re
     let state = check.frames(&segments)?;
     check.report.size = state.head.size;
     check.report.root = state.head.hash;
+    check.left_over(&state);
     check.edge(&state)?;
     check.index()?;
-    check.left_over(&state);
     check.cosigned(segments, &state)?;
     Ok(check.report)
 }
@@ -232,6 +232,12 @@ impl Check<'_> {
             match end {
                 None => {}
                 Some(Scanned::Broken(at, why)) => {
+                    let place = format!("{} at {}", segments.path(at.segment).display(), at.offset);
+                    // What was applied had been whole.
+                    if Flats::applied(self.dir) > state.head.size && !self.report.in_use {
+                        self.report.find(place, why, false);
+                        return Ok(state);
+                    }
                     self.report.torn_bytes = segments.rest(at)?;
                     let torn = segments.check_torn(at, why);
                     self.report.take(torn)?;
@@ -405,7 +411,7 @@ impl Check<'_> {
             next = rows.next()?;
         }
         let doubled = std::mem::take(&mut rows.doubled);
-        let mark = self.report.take(mark)?.flatten();
+        let mark = self.report.take(mark)?;
         self.judge_rows(mark, &missing, &wrong, &doubled);
         Ok(())
     }
@@ -425,8 +431,14 @@ impl Check<'_> {
             self.report.find(&place, what, true);
         }
         let (seen, in_use) = (self.report.size, self.report.in_use);
-        for id in wrong.iter().filter(|id| **id < seen || !in_use) {
+        for id in wrong.iter().filter(|id| **id < seen) {
             let what = format!("a row names record {id}, which is of another version");
+            self.report.find(&place, what, true);
+        }
+        // If the frames lack their end, that has been said, and the index is not to blame.
+        let short = Flats::applied(self.dir) > seen;
+        if let Some(id) = wrong.iter().find(|id| **id >= seen && !in_use && !short) {
+            let what = format!("a row names record {id}, and the log has only {seen}");
             self.report.find(&place, what, true);
         }
         for (one, other) in doubled {

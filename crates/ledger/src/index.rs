@@ -95,7 +95,7 @@ impl Index {
     pub fn each(
         &self,
         mut row: impl FnMut(Key, u64) -> Result<(), LedgerError>,
-    ) -> Result<Option<Mark>, LedgerError> {
+    ) -> Result<Mark, LedgerError> {
         let failed = |error| failed(&self.path, error);
         let db = self.look()?;
         // One view of both.
@@ -113,7 +113,7 @@ impl Index {
             let id: i64 = found.get(1).map_err(failed)?;
             row(Key(key), id as u64)?;
         }
-        Ok(mark.and_then(|mark| Mark::parse(&mark)))
+        parse_mark(&self.path, mark)
     }
 
     /// A connection that leaves no traces. One to a write-ahead log makes files beside it, so where
@@ -129,7 +129,11 @@ impl Index {
             .replace('?', "%3f")
             .replace('#', "%23");
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        connect(Path::new(&format!("file:{escaped}?immutable=1")), flags)
+        let db = connect(Path::new(&format!("file:{escaped}?immutable=1")), flags);
+        db.map_err(|error| match error {
+            LedgerError::Derived { what, .. } => LedgerError::derived(&self.path, what),
+            error => error,
+        })
     }
 
     /// Closes what is idle. The writer's connection must be the last: only it can tidy up.
@@ -154,9 +158,7 @@ impl IndexWriter {
                 .optional()
         };
         let mark = set().map_err(|error| failed(&path, error))?;
-        let mark = mark
-            .and_then(|mark| Mark::parse(&mark))
-            .ok_or_else(|| LedgerError::derived(&path, "it does not say how far it is"))?;
+        let mark = parse_mark(&path, mark)?;
         Ok((Self { path, db }, mark))
     }
 
@@ -221,6 +223,11 @@ fn get(db: &Connection, key: &Key) -> rusqlite::Result<Option<u64>> {
         .query_row([&key.0[..]], |row| row.get(0))
         .optional()?;
     Ok(id.map(|id| id as u64))
+}
+
+fn parse_mark(path: &Path, mark: Option<Vec<u8>>) -> Result<Mark, LedgerError> {
+    let mark = mark.and_then(|mark| Mark::parse(&mark));
+    mark.ok_or_else(|| LedgerError::derived(path, "it does not say how far it is"))
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {

@@ -95,7 +95,13 @@ impl std::fmt::Display for KeySource {
 
 fn read_file(path: &Path) -> Result<String, String> {
     let failed = |e: io::Error| format!("the key {}: {e}", path.display());
-    let file = fs::File::open(path).map_err(failed)?;
+    let file = fs::File::open(path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => format!(
+            "there is no key {}: modkeep log init NAME makes one, or say where it is with --log-key",
+            path.display()
+        ),
+        _ => failed(e),
+    })?;
     let mode = file.metadata().map_err(failed)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(format!(
@@ -140,10 +146,14 @@ fn make(path: &Path, secret: &str) -> Result<(), String> {
     // Whole or not at all: half a key would stand in the way of a new one.
     let half = path.with_extension("new");
     let write = || -> io::Result<()> {
+        // What an earlier attempt left may have another mode.
+        match fs::remove_file(&half) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&half)?;
         file.write_all(secret.as_bytes())?;

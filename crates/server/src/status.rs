@@ -10,7 +10,7 @@ const SHOWN_BYTES: usize = 648;
 pub(crate) fn status(blame: Blame) -> u16 {
     match blame {
         Blame::Malformed => 400,
-        Blame::Absent => 404,
+        Blame::Absent | Blame::NotYet => 404,
         Blame::Gone => 410,
         Blame::Denied(status) => status,
         Blame::Busy => 503,
@@ -24,7 +24,9 @@ pub(crate) fn status(blame: Blame) -> u16 {
 pub(crate) fn cacheable_secs(blame: Blame) -> Option<u64> {
     match blame {
         Blame::Absent | Blame::Gone => Some(60),
-        Blame::Malformed
+        // A cached absence of a tile would fail clients that have the head which needs it.
+        Blame::NotYet
+        | Blame::Malformed
         | Blame::Denied(_)
         | Blame::Busy
         | Blame::Upstream
@@ -37,7 +39,7 @@ pub(crate) fn cacheable_secs(blame: Blame) -> Option<u64> {
 /// made to fit what the go command shows.
 pub(crate) fn text(refusal: &Refusal) -> String {
     match refusal.blame {
-        Blame::Absent | Blame::Gone => refusal.text.clone(),
+        Blame::Absent | Blame::NotYet | Blame::Gone => refusal.text.clone(),
         _ => match refusal.label() {
             Some(label) => {
                 let more = format!("more: modkeep explain {label}\n");

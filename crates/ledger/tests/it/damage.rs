@@ -113,6 +113,8 @@ fn any_wrong_row_of_the_index_is_found_and_repaired() {
         "DELETE FROM entry WHERE id = 100",
         "INSERT INTO entry VALUES (x'00112233445566778899aabbccddeeff', 5)",
         "UPDATE entry SET key = x'00' WHERE id = 3",
+        "UPDATE mark SET state = x'00'",
+        "DELETE FROM mark",
     ] {
         let db = rusqlite::Connection::open(&index).unwrap();
         db.execute(sql, []).unwrap();

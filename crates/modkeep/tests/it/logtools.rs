@@ -696,6 +696,23 @@ fn a_log_of_our_own_is_exported_imported_checked_and_proved() {
         (Some(0), &300.into()),
         "{ran:?}"
     );
+    // Any flipped byte of what is kept is found, and named, and nothing is repaired by looking.
+    for file in ["frames/000", "hashes/0", "hashes/1", "offsets", "applied"] {
+        let path = home.join("b/log").join(file);
+        let good = fs::read(&path).unwrap();
+        for at in [0, good.len() / 2, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            fs::write(&path, &bad).unwrap();
+            for args in [&["--data", "b"][..], &["b"], &["b/log"]] {
+                let ran = run(&[&["log", "check"], args].concat());
+                assert_eq!(ran.code, Some(1), "{file} {at}: {ran:?}");
+                assert!(ran.stdout.contains(&format!("log/{file}")), "{ran:?}");
+            }
+            assert!(fs::read(&path).unwrap() == bad, "it only looks");
+        }
+        fs::write(&path, good).unwrap();
+    }
     let ran = run(&["log", "export", "again.log", "--data", "b"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(

@@ -304,6 +304,29 @@ fn every_form_of_a_question_is_answered_from_one_tree() {
     assert!(c2sp.starts_with(&format!("{NAME}\n5\n")), "{c2sp}");
     assert_eq!(head_of(&go), head_of(&c2sp));
     server.get(&path("supported")).is("");
+    for (question, forever) in [
+        ("latest", false),
+        ("checkpoint", false),
+        ("supported", false),
+        ("lookup/example.com/m@v1.0.0", true),
+        ("tile/8/0/000.p/5", true),
+        ("tile/8/data/000.p/3", true),
+        ("tile/0/000.p/2", true),
+        ("tile/entries/000.p/4", true),
+    ] {
+        let (get, head) = (server.get(&path(question)), server.head(&path(question)));
+        for header in ["etag", "content-type", "cache-control"] {
+            assert!(get.header(header).is_some(), "{question}: {header}");
+            assert_eq!(get.header(header), head.header(header), "{question}");
+        }
+        let length = get.body.len().to_string();
+        assert!(head.header("content-length").is_none_or(|l| l == length));
+        let cache = get.header("cache-control").unwrap();
+        assert_eq!(cache.contains("immutable"), forever, "{question}: {cache}");
+        let etag = get.header("etag").unwrap();
+        let again = server.get_with(&path(question), &[("If-None-Match", etag)]);
+        assert_eq!((again.status, again.body.len()), (304, 0), "{question}");
+    }
     for width in 1..=5 {
         let hashes = server.get(&path(&format!("tile/8/0/000.p/{width}")));
         assert_eq!((hashes.status, hashes.body.len()), (200, 32 * width));
@@ -324,7 +347,12 @@ fn every_form_of_a_question_is_answered_from_one_tree() {
         "tile/entries/000",
         "tile/0/001.p/1",
     ] {
-        assert_eq!(server.get(&path(absent)).status, 404, "{absent}");
+        let answer = server.get(&path(absent));
+        assert_eq!(answer.status, 404, "{absent}");
+        // A cache must not hold it against a client that comes with the next head.
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        let head = server.head(&path(absent));
+        assert_eq!((head.status, head.body.len()), (404, 0));
     }
     for bad in [
         "tile/8/0/0",
@@ -501,6 +529,10 @@ fn a_second_process_on_the_log_is_refused() {
     let ran = run_in(server.home(), &["log", "status", "--data", &data], &[]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
     assert!(ran.stderr.contains("another process"), "{}", ran.stderr);
+    // Looking is not writing.
+    let ran = run_in(server.home(), &["log", "check", "--data", &data], &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("a server has it open"), "{ran:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `modkeep log check`: a full replay.
 
-use super::place;
+use super::{place, replay};
 use crate::boot;
 use crate::cli::{json_flag, settings, with_settings};
 use crate::exit::{BAD, Failed, UNKNOWN};
@@ -19,7 +19,8 @@ pub fn command() -> Command {
             "Replay a whole log: signatures, every tile, the root, one record for each version; ours or another's.\n\n\
                modkeep log check\n  modkeep log check https://keep.example/sumdb/sum.example.com --key sum.example.com+...\n  \
                modkeep log check https://sum.golang.org --work /var/tmp/sumdb --jobs 64\n\n\
-             Names the file that holds a wrong byte. Exit status 1: something is wrong or missing; 3: something \
+             Without an argument, or for a data directory of modkeep: every byte of the frames and of what is made \
+             from them; a server may have it open. Names the file that holds a wrong byte. Exit status 1: something is wrong or missing; 3: something \
              could not be read. With --work an interrupted check goes on where it was.",
         )
         .args(place::args(""))
@@ -56,6 +57,9 @@ pub fn command() -> Command {
 
 pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
     let settings = settings(args)?;
+    if let Some(dir) = replay::dir(args, &settings) {
+        return replay::check(&dir, args, &settings, args.get_flag("json"));
+    }
     let place = place::find(args, &settings)?;
     let options = Options {
         keys: place.keys.clone(),

@@ -6,6 +6,7 @@ mod monitor;
 mod own;
 mod place;
 mod proof;
+mod replay;
 
 use crate::exit::Failed;
 use clap::{ArgMatches, Command};

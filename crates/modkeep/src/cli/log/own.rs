@@ -4,6 +4,7 @@ use crate::boot::own_log_options;
 use crate::cli::{json_flag, settings, with_settings};
 use crate::config::{LogSetting, Typed};
 use crate::exit::Failed;
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 use keep::{Policy, Witnesses};
 use ledger::Ledger;
@@ -77,7 +78,7 @@ pub fn init(args: &ArgMatches) -> Result<ExitCode, Failed> {
     );
     println!("verifier key  {key}");
     println!("\nServe it, and tell every go command:");
-    println!("  modkeep serve --log-name {name}");
+    println!("  modkeep serve --log-name {name}{}", given(args));
     println!("  go env -w GOSUMDB='{key}'");
     println!(
         "\nKeep a copy of the private key where nobody else reads it. Without it the log can never grow"
@@ -95,6 +96,21 @@ pub fn init(args: &ArgMatches) -> Result<ExitCode, Failed> {
         println!("fork the log unnoticed.");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The flags that the server needs too.
+fn given(args: &ArgMatches) -> String {
+    let flags = ["data", "log-key", "log-witness-file"].into_iter();
+    let given = flags.filter_map(|name| {
+        let flag = args.value_source(name) == Some(ValueSource::CommandLine);
+        let value = args.get_one::<String>(name).filter(|_| flag)?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/:+=".contains(c);
+        Some(match value.chars().all(plain) {
+            true => format!(" --{name} {value}"),
+            false => format!(" --{name} '{}'", value.replace('\'', r"'\''")),
+        })
+    });
+    given.collect()
 }
 
 #[expect(clippy::print_stdout, reason = "the command line's own voice")]

@@ -47,7 +47,7 @@ pub struct Place {
 /// Finds out which log is meant.
 pub fn find(args: &ArgMatches, settings: &Typed) -> Result<Place, Failed> {
     let given = given_keys(args)?;
-    let Some(text) = args.get_one::<String>("log") else {
+    let Some(text) = text(args) else {
         return own(settings, given);
     };
     let net = || Net::new(&settings.net).map_err(|e| e.to_string());
@@ -61,6 +61,11 @@ pub fn find(args: &ArgMatches, settings: &Typed) -> Result<Place, Failed> {
         keys: Keys::new(&keys).map_err(Failed::usage)?,
         own: None,
     })
+}
+
+/// The log as the command line names it.
+pub fn text(args: &ArgMatches) -> Option<&str> {
+    args.get_one::<String>("log").map(String::as_str)
 }
 
 /// The keys of the command line.
