@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod appending;
+mod auditor;
 mod common;
 mod damage;
 mod faults;

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tlog::Hash;
 
+use crate::auditor;
 use crate::common::{
     check_against, check_consistent, coordinate, options, record, scratch, signer, text,
 };
@@ -113,6 +114,37 @@ impl World {
         assert!(texts.iter().all(|text| attempted.contains(text)));
         for (size, root) in &self.shown {
             check_consistent(reader, *size, *root);
+        }
+        self.audit(&texts);
+    }
+
+    /// The same once more with nothing of ours but the proofs: every acknowledged record is under the
+    /// head, and of all heads that were ever shown each continues the one before.
+    fn audit(&self, texts: &[String]) {
+        let reader = self.ledger().reader();
+        let (size, root) = (texts.len() as u64, auditor::root(texts));
+        let plain = |proof: Vec<Hash>| proof.iter().map(|hash| hash.0).collect::<Vec<_>>();
+        for (n, id) in &self.acknowledged {
+            let proof = plain(reader.prove_inclusion(*id, size).unwrap());
+            let leaf = auditor::leaf(&text(*n));
+            assert!(auditor::is_included(*id, &leaf, size, &proof, &root));
+        }
+        let mut heads = self.shown.clone();
+        heads.push((size, Hash(root)));
+        heads.sort_by_key(|(size, _)| *size);
+        heads.dedup();
+        for pair in heads.windows(2) {
+            let [(old, old_root), (new, new_root)] = pair else {
+                continue;
+            };
+            assert!(old < new, "two roots for {old}");
+            assert_eq!(old_root.0, auditor::root(&texts[..*old as usize]));
+            if *old > 0 {
+                let proof = plain(reader.prove_consistency(*old, *new).unwrap());
+                let (old_root, new_root) = (old_root.0, new_root.0);
+                let holds = auditor::is_consistent(*old, &old_root, *new, &new_root, &proof);
+                assert!(holds, "{old} and {new}");
+            }
         }
     }
 
