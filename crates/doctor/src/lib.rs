@@ -26,6 +26,7 @@ pub mod net;
 pub mod render;
 pub mod repro;
 pub mod screen;
+pub mod trace;
 
 pub use cause::{Cause, Lang};
 pub use check::{Check, State, diagnose};

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Some(("explain", args)) => cli::explain::run(args),
         Some(("run", args)) => cli::run::run(args),
         Some(("doctor", args)) => cli::doctor::run(args),
+        Some(("trace", args)) => cli::trace::run(args),
         Some(("log", args)) => cli::log::run(args),
         Some(("compare", args)) => cli::compare::run(args),
         Some(("mirrors", args)) => cli::mirrors::run(args),

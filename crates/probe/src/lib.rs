@@ -7,6 +7,7 @@
 
 pub mod local;
 pub mod net;
+pub mod route;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -327,20 +327,20 @@ pub(super) fn duration(text: &str) -> Result<Duration, Failed> {
 }
 
 /// What is being looked at, on a terminal: a line for each part, gone when the report comes.
-struct Live {
+pub(super) struct Live {
     bars: MultiProgress,
     shown: bool,
 }
 
 impl Live {
-    fn new(wanted: bool) -> Self {
+    pub(super) fn new(wanted: bool) -> Self {
         Self {
             bars: MultiProgress::new(),
             shown: wanted && std::io::stderr().is_terminal(),
         }
     }
 
-    fn watcher(&self) -> Watcher {
+    pub(super) fn watcher(&self) -> Watcher {
         if !self.shown {
             return Arc::new(|_| {});
         }
@@ -363,7 +363,7 @@ impl Live {
         })
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         // Lines of late parts; a terminal that is gone cannot be cleared.
         let _ = self.bars.clear();
     }

@@ -13,6 +13,7 @@ pub mod purge;
 pub mod repro;
 pub mod run;
 pub mod serve;
+pub mod trace;
 pub mod verify;
 pub mod witness;
 
@@ -41,6 +42,7 @@ pub fn command() -> Command {
         .subcommand(mirrors::command())
         .subcommand(repro::command())
         .subcommand(doctor::command())
+        .subcommand(trace::command())
         .subcommand(witness::command())
         .subcommand(config::command())
         .subcommands(meta::commands())

@@ -12,6 +12,7 @@ mod pull;
 mod replay;
 mod skeleton;
 
+pub use archive::pack;
 pub use bundle::bundle;
 pub use lock::{take, unpulled};
 pub use replay::{read_lock, replay};

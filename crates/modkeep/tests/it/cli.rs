@@ -705,12 +705,22 @@ mod fetching {
 mod face {
     use super::*;
 
-    const COMMANDS: [&str; 7] = [
+    const COMMANDS: [&str; 17] = [
         "serve",
         "fetch",
         "purge",
+        "verify",
         "config",
         "explain",
+        "run",
+        "doctor",
+        "trace",
+        "compare",
+        "mirrors",
+        "repro",
+        "log",
+        "witness",
+        "help",
         "completions",
         "man",
     ];

@@ -256,6 +256,43 @@ fn the_screen_of_repro_check() {
     );
 }
 
+#[test]
+fn the_screen_of_trace() {
+    let ((good, key), (bad, _)) = (proxy(&module()), proxy(&module()));
+    bad.set(Behaviour::status(500, "on fire"));
+    let list = format!("{}|{}", bad.url(), good.url());
+    let Some(project) = Project::new(&list) else {
+        return;
+    };
+    let project = project.env("GOSUMDB", &key);
+    let ran = project.run(&["trace", "github.com/some/m@v1.0.0"]);
+    let ports = [&bad, &good].map(|u| format!("127.0.0.1:{}", u.address().port()));
+    // One step shows how all look; how long things took is another each time, and bars with it.
+    let (head, rest) = ran.stdout.split_once("\nmod\n").expect(&ran.stdout);
+    let end = rest.split_once("\nsum.test.example: ").expect(rest).1;
+    let end = end.split_once("\nroute to ").expect(end);
+    let last = end.1.lines().last().unwrap();
+    let screen = format!(
+        "{head}\n(mod, sumdb lookup and tiles, zip)\n\nsum.test.example: {}\n{last}",
+        end.0
+    );
+    let bars: String = screen
+        .lines()
+        .map(|line| match line.trim_start().starts_with('[') {
+            true => "    [cc--------====                  ]\n".to_owned(),
+            false => measures(line) + "\n",
+        })
+        .collect();
+    let names = [(&*bad.url(), A), (&*good.url(), B)];
+    let named = named(
+        &format!("$ modkeep trace github.com/some/m@v1.0.0\n{bars}"),
+        &names,
+    );
+    let named = named.replace("name     127.0.0.1", "name     192.0.2.1");
+    let addresses = [(&*ports[0], "192.0.2.1:443"), (&*ports[1], "192.0.2.1:443")];
+    is_shown("DIAGNOSIS.md", "trace", &self::named(&named, &addresses));
+}
+
 /// Names have other lengths than addresses: columns are set anew.
 fn table(text: &str) -> String {
     let cells = |line: &str| -> Vec<String> {

@@ -1,0 +1,231 @@
+//! The whole download of one module, request by request: what `modkeep trace` shows.
+//!
+//! What was measured are the facts of the network probes; here they are put into words, pictures and
+//! a document, and private names are taken out for a bug report.
+
+mod hide;
+mod show;
+
+pub use hide::Hidden;
+
+use crate::Lang;
+use crate::check::Report;
+use crate::net::{Exchange, Fault, NetFacts, Step, Try, What};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// The way to one address, router by router.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Route {
+    /// The name that was asked for.
+    pub host: String,
+    /// The address.
+    pub address: String,
+    /// Routers in their order; one that did not answer has no address.
+    pub hops: Vec<RouteHop>,
+    /// Whether the address itself answered.
+    pub reached: bool,
+    /// Why there is no route.
+    pub unavailable: Option<String>,
+}
+
+/// A router.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RouteHop {
+    /// How many routers before it, and itself.
+    pub ttl: u8,
+    /// Its address, if it said so.
+    pub address: Option<String>,
+    /// Milliseconds until it answered.
+    pub took_ms: f64,
+}
+
+/// Everything about one download.
+#[derive(Clone, Copy, Debug)]
+pub struct Trace<'a> {
+    /// What was asked for: `M@V`, `M`, or `M@QUERY`.
+    pub asked: &'a str,
+    /// What was measured.
+    pub net: &'a NetFacts,
+    /// The way to the last host that was asked.
+    pub route: Option<&'a Route>,
+    /// What follows from it.
+    pub report: &'a Report,
+}
+
+/// How the download ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All files came.
+    Complete,
+    /// One did not.
+    Failed,
+    /// The time ended first.
+    Unknown,
+}
+
+impl Outcome {
+    /// The word for it in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Complete => "complete",
+            Outcome::Failed => "failed",
+            Outcome::Unknown => "unknown",
+        }
+    }
+}
+
+impl Trace<'_> {
+    /// How it ended.
+    pub fn outcome(&self) -> Outcome {
+        let sumdb_bad = self.net.sumdb.as_ref().is_some_and(|s| s.problem.is_some());
+        if self.net.nothing.is_some() || sumdb_bad || self.sums_differ() {
+            return Outcome::Failed;
+        }
+        let Some(last) = self.net.steps.iter().rev().find(|s| !s.what.is_sumdb()) else {
+            return Outcome::Unknown;
+        };
+        let came = |step: &Step| step.answered().is_some();
+        if !came(last) {
+            let late = last.tries.last().is_some_and(|t| t.exchange.is_late());
+            return if late || last.tries.is_empty() {
+                Outcome::Unknown
+            } else {
+                Outcome::Failed
+            };
+        }
+        let direct = last.answered().is_some_and(|t| t.place == "direct");
+        match direct || last.what == What::Zip {
+            true => Outcome::Complete,
+            // What comes after the last file that was asked for was not come to.
+            false => Outcome::Unknown,
+        }
+    }
+
+    fn sums_differ(&self) -> bool {
+        let mut sums = self.net.sums.iter().filter_map(|s| s.zip.as_ref());
+        sums.next()
+            .is_some_and(|first| sums.any(|other| other != first))
+    }
+
+    /// The address that the way is asked of: where a request failed, else the last one.
+    pub fn last_address(&self) -> Option<(String, String)> {
+        let hops = || {
+            let tries = self.net.steps.iter().flat_map(|s| &s.tries);
+            tries.flat_map(|t| &t.exchange.hops)
+        };
+        let failed = hops().filter(|h| h.failure.is_some()).last();
+        let hop = failed.or_else(|| hops().last())?;
+        let connected = hop.tcp.iter().rev().find(|t| t.connected);
+        let tried = connected.or_else(|| hop.tcp.last());
+        let address = tried.map(|t| t.address.clone()).or_else(|| {
+            let named = hop.dns.as_ref()?.addresses.first()?;
+            Some(named.clone())
+        });
+        // A connection that was used again was made by an earlier hop to the same host.
+        let address = address.or_else(|| {
+            let same = hops().filter(|h| h.host == hop.host && h.port == hop.port);
+            let mut made = same.flat_map(|h| &h.tcp).filter(|t| t.connected);
+            made.next().map(|t| t.address.clone())
+        })?;
+        Some((hop.host.clone(), address))
+    }
+
+    /// The text for a person.
+    pub fn text(&self, lang: Lang, color: bool) -> String {
+        show::text(self, lang, color)
+    }
+
+    /// The `modkeep.trace/1` document.
+    pub fn json(&self, lang: Lang) -> Value {
+        let document = serde_json::to_value(self.report.document(lang)).unwrap_or_default();
+        let steps: Vec<Value> = self.net.steps.iter().map(step_json).collect();
+        json!({
+            "schema": "modkeep.trace/1",
+            "asked": self.asked,
+            "outcome": self.outcome().word(),
+            "version": self.net.version,
+            "goproxy": self.net.goproxy,
+            "private": self.net.private,
+            "resolvers": self.net.resolvers,
+            "steps": steps,
+            "sumdb": self.net.sumdb,
+            "sums": self.net.sums,
+            "route": self.route,
+            "nothing": self.net.nothing,
+            "findings": document.get("findings"),
+        })
+    }
+}
+
+fn step_json(step: &Step) -> Value {
+    let tries: Vec<Value> = step
+        .tries
+        .iter()
+        .enumerate()
+        .map(|(index, one)| {
+            json!({
+                "place": one.place,
+                "fallback": fallback(step, index),
+                "only_for_comparison": one.beyond,
+                "good": one.exchange.is_good(),
+                "rate": rate(&one.exchange),
+                "exchange": one.exchange,
+            })
+        })
+        .collect();
+    json!({ "what": step.what.word(), "tries": tries })
+}
+
+/// Bytes per second of the last hop's body, if it took long enough to tell.
+fn rate(exchange: &Exchange) -> Option<u64> {
+    let http = exchange.last()?.http.as_ref()?;
+    (http.body_ms > 0).then(|| http.bytes.saturating_mul(1000) / http.body_ms)
+}
+
+/// Why the go command goes on after a try, or stops there; none when it was good.
+fn fallback(step: &Step, index: usize) -> Option<&'static str> {
+    let one = step.tries.get(index)?;
+    if one.beyond || one.exchange.is_good() {
+        return None;
+    }
+    let more = step.tries.get(index + 1).is_some_and(|next| !next.beyond);
+    Some(match (more, one.exchange.is_absent(), one.on_any_error) {
+        (true, true, _) => "goes on: \"not found\" passes a comma and a bar",
+        (true, false, _) => "goes on: a bar passes any error",
+        (false, true, _) => "the end: nobody is left to ask",
+        (false, false, true) => "the end: nobody is left to ask",
+        (false, false, false) => "stops here: a comma passes only 404 and 410",
+    })
+}
+
+/// What came of a try, in a few words.
+fn outcome_of(one: &Try) -> String {
+    let exchange = &one.exchange;
+    if let Some(error) = &exchange.file_error {
+        return error.clone();
+    }
+    if let Some(stop) = &exchange.stopped {
+        return show::stopped(stop);
+    }
+    let Some(last) = exchange.last() else {
+        return if exchange.is_good() {
+            "read".into()
+        } else {
+            "not asked".into()
+        };
+    };
+    if let Some(failure) = &last.failure {
+        return match failure.fault {
+            Fault::Late => "not finished in time".into(),
+            _ => failure.text.clone(),
+        };
+    }
+    let status = exchange.status().map_or(String::new(), |s| s.to_string());
+    match show::content(exchange.content.as_ref()) {
+        Some(wrong) if exchange.status() == Some(200) => format!("{status}, but {wrong}"),
+        _ => status,
+    }
+}

@@ -1,0 +1,248 @@
+//! `modkeep trace` against upstreams that do as told.
+
+use crate::golang::{Project, SUMDB, log_of, relay};
+use std::io::Read as _;
+use testkit::{Behaviour, Fault, Module, Tree, Upstream};
+
+const M: &str = "github.com/some/m@v1.0.0";
+
+fn module() -> Module {
+    Module::new("github.com/some/m", "v1.0.0").file("m.go", "package m\n")
+}
+
+/// A proxy that relays a database, and the database's key.
+fn proxy() -> (Upstream, String) {
+    let (module, mut tree) = (module(), Tree::new());
+    tree.add(&module).unwrap();
+    let log = log_of(&[&module]);
+    relay(&mut tree, &format!("sumdb/{SUMDB}/"), &log, &[&module]);
+    (Upstream::start_blocking(tree).unwrap(), log.vkey())
+}
+
+fn json(project: &Project, args: &[&str]) -> (Option<i32>, serde_json::Value) {
+    let ran = project.run(&[&["trace", "--json"], args].concat());
+    let document: serde_json::Value =
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e} {ran:?}"));
+    assert_eq!(document["schema"], "modkeep.trace/1");
+    (ran.code, document)
+}
+
+/// The tries of a step: place, fallback, whether good.
+fn tries(document: &serde_json::Value, what: &str) -> Vec<(String, String, bool)> {
+    let steps = document["steps"].as_array().unwrap();
+    let of = steps.iter().filter(|s| s["what"] == what);
+    let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+    of.flat_map(|s| s["tries"].as_array().unwrap())
+        .map(|t| (text(&t["place"]), text(&t["fallback"]), t["good"] == true))
+        .collect()
+}
+
+#[test]
+fn a_whole_download_is_shown_request_by_request() {
+    let (upstream, key) = proxy();
+    let Some(project) = Project::new(&upstream.url()) else {
+        return;
+    };
+    let project = project.env("GOSUMDB", &key);
+    let (code, document) = json(&project, &[M]);
+    assert_eq!(code, Some(0), "{document:#}");
+    assert_eq!(document["outcome"], "complete");
+    let steps: Vec<&str> = document["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["what"].as_str().unwrap())
+        .collect();
+    for what in ["info", "mod", "zip", "sumdb lookup"] {
+        assert!(steps.contains(&what), "{what}: {steps:?}");
+    }
+    let hop = &document["steps"][0]["tries"][0]["exchange"]["hops"][0];
+    assert_eq!(hop["http"]["status"], 200, "{hop:#}");
+    assert!(
+        hop["tcp"][0]["connected"] == true && hop["dns"].is_object(),
+        "{hop:#}"
+    );
+    assert_eq!(document["sumdb"]["size"], 1);
+    assert_eq!(document["route"]["address"], "127.0.0.1");
+    let shown = project.run(&["trace", M]);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    for part in [
+        "info\n",
+        "zip\n",
+        "connect  127.0.0.1",
+        "first byte",
+        "proved in a tree of 1",
+        "complete in",
+    ] {
+        assert!(shown.stdout.contains(part), "{part}: {}", shown.stdout);
+    }
+    let latest = json(&project, &["github.com/some/m@latest"]).1;
+    assert_eq!(latest["version"], "v1.0.0", "{latest:#}");
+}
+
+#[test]
+fn each_fallback_is_told_with_its_reason() {
+    let (good, key) = proxy();
+    let empty = Upstream::start_blocking(Tree::new()).unwrap();
+    let (failing, _) = proxy();
+    failing.set(Behaviour::status(500, "on fire"));
+    let list = format!("{},{}|{}", empty.url(), failing.url(), good.url());
+    let Some(project) = Project::new(&list) else {
+        return;
+    };
+    let project = project.env("GOSUMDB", &key);
+    let (code, document) = json(&project, &[M]);
+    assert_eq!(code, Some(0), "{document:#}");
+    let info = tries(&document, "info");
+    assert_eq!(info.len(), 3, "{info:?}");
+    assert!(
+        info[0].1.contains("not found") && info[1].1.contains("bar"),
+        "{info:?}"
+    );
+    assert!(info[2].2);
+    // A comma stops at an error.
+    let project = project.env("GOPROXY", &format!("{},{}", failing.url(), good.url()));
+    let (code, document) = json(&project, &[M]);
+    assert_eq!(code, Some(1), "{document:#}");
+    let info = tries(&document, "info");
+    assert!(info[0].1.contains("comma passes only"), "{info:?}");
+    assert_eq!(
+        document["findings"][0]["label"], "upstream_5xx",
+        "{document:#}"
+    );
+}
+
+#[test]
+fn redirects_are_followed_hop_by_hop_and_dead_ends_named() {
+    let (storage, key) = proxy();
+    let front = Upstream::start_blocking(Tree::new()).unwrap();
+    let to = format!(
+        "{}/github.com/some/m/@v/v1.0.0.zip?token=sesame",
+        storage.url()
+    );
+    let (own, _) = proxy();
+    own.on(".zip", Behaviour::new().fault(Fault::Redirect(to)));
+    drop(front);
+    let Some(project) = Project::new(&own.url()) else {
+        return;
+    };
+    let project = project.env("GOSUMDB", &key);
+    let (code, document) = json(&project, &[M]);
+    assert_eq!(code, Some(0), "{document:#}");
+    let zip = document["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rfind(|s| s["what"] == "zip")
+        .unwrap();
+    let hops = zip["tries"][0]["exchange"]["hops"].as_array().unwrap();
+    assert_eq!(hops.len(), 2, "{zip:#}");
+    assert!(
+        !document.to_string().contains("sesame"),
+        "the key of a signed address"
+    );
+    let nowhere = Behaviour::new().fault(Fault::Redirect("http://127.0.0.1:9/x".into()));
+    own.on(".zip", nowhere);
+    let shown = project.run(&["trace", M]);
+    assert_eq!(shown.code, Some(1), "{shown:?}");
+    for part in [
+        "redirects to http://127.0.0.1:9/x",
+        "FAILED at connect",
+        "route to 127.0.0.1",
+    ] {
+        assert!(shown.stdout.contains(part), "{part}: {}", shown.stdout);
+    }
+}
+
+#[test]
+fn a_crawling_proxy_ends_with_the_time_and_is_shown() {
+    let (upstream, _) = proxy();
+    upstream.on(".mod", Behaviour::new().fault(Fault::Hang));
+    let Some(project) = Project::new(&upstream.url()) else {
+        return;
+    };
+    let ran = project.run(&["trace", M, "--timeout", "3s"]);
+    assert!(matches!(ran.code, Some(1 | 3)), "{ran:?}");
+    assert!(
+        ran.stdout.contains("mod\n") && ran.stdout.contains("no answer"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn a_bundle_holds_no_secret_and_no_private_name() {
+    let (upstream, _) = proxy();
+    let with_login = upstream.url().replace("http://", "http://user:sesame@");
+    let Some(project) = Project::new(&format!("{with_login},{}", upstream.url())) else {
+        return;
+    };
+    let project = project
+        .env("GOPRIVATE", "git.corp.invalid,*.hidden.example")
+        .env("GOSUMDB", "off");
+    let file = project.path("report.tar.gz").display().to_string();
+    let ran = project.run(&[
+        "trace",
+        "git.corp.invalid/team/payments@v1.0.0",
+        "--timeout",
+        "5s",
+        "--bundle",
+        &file,
+    ]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(
+        upstream.seen().is_empty(),
+        "a private name was told: {:?}",
+        upstream.seen()
+    );
+    let texts = unpack(&file);
+    let mut names: Vec<&str> = texts.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["README.txt", "facts.json", "trace.json", "trace.txt"]
+    );
+    for (name, text) in &texts {
+        for secret in ["sesame", "corp.invalid", "payments", "hidden.example"] {
+            assert!(!text.contains(secret), "{name} has {secret}: {text}");
+        }
+    }
+    // It can be judged elsewhere.
+    let facts = texts.iter().find(|(name, _)| name == "facts.json").unwrap();
+    project.write("facts.json", &facts.1);
+    let judged = project.run(&["doctor", "--facts", "facts.json"]);
+    assert!(matches!(judged.code, Some(0 | 1)), "{judged:?}");
+    let again = project.run(&["trace", M, "--bundle", &file]);
+    assert_eq!(
+        again.code,
+        Some(2),
+        "a file is never overwritten: {again:?}"
+    );
+}
+
+fn unpack(file: &str) -> Vec<(String, String)> {
+    let opened = std::fs::File::open(file).unwrap();
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(opened));
+    let mut found = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        let mut text = String::new();
+        entry.read_to_string(&mut text).unwrap();
+        found.push((name, text));
+    }
+    found
+}
+
+#[test]
+fn wrong_usage_is_told() {
+    for args in [
+        vec!["trace"],
+        vec!["trace", "no module"],
+        vec!["trace", M, "--timeout", "soon"],
+        vec!["trace", M, "--resolver", "x"],
+    ] {
+        let ran = crate::common::run(&args);
+        assert_eq!(ran.code, Some(2), "{args:?} {ran:?}");
+    }
+}
