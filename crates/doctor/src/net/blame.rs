@@ -1,6 +1,6 @@
 //! Which request failed, and what is to blame.
 
-use super::facts::{Content, Exchange, NetFacts, Step, Stop, Try, What};
+use super::{Content, Exchange, NetFacts, Step, Stop, Try, What};
 use super::{mismatch, network, status, sumdb};
 use crate::check::{Check, State};
 use crate::explain::Subject;

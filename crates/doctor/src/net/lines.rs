@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::facts::{Exchange, Hop, KeptHead, NetFacts, What};
+use super::{Exchange, Hop, KeptHead, NetFacts, What};
 use crate::check::Check;
 
 /// The checks that are good, and those that only inform.

@@ -4,7 +4,7 @@
 //! database weighs more than any proxy, and less than all others together.
 
 use super::blame::Blame;
-use super::facts::{NetFacts, SumSource};
+use super::{NetFacts, SumSource};
 
 /// What is to blame for hashes that differ.
 pub fn blame(net: &NetFacts) -> Option<Blame> {

@@ -5,6 +5,7 @@
 //! warning. What was not found out is unknown.
 
 mod blame;
+mod connection;
 mod facts;
 mod lines;
 mod mismatch;
@@ -15,6 +16,7 @@ mod tls;
 mod warnings;
 
 pub use blame::{Blame, failed_try};
+pub use connection::*;
 pub use facts::*;
 
 use crate::check::{Check, State};

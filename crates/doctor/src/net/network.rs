@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::blame::Blame;
-use super::facts::{Dns, DnsAnswer, Exchange, Failure, Fault, Hop, NetFacts, Phase, Tcp, What};
 use super::tls;
+use super::{Dns, DnsAnswer, Exchange, Failure, Fault, Hop, NetFacts, Phase, Tcp, What};
 
 /// What is to blame for a hop that failed.
 pub fn blame(net: &NetFacts, what: What, exchange: &Exchange, hop: &Hop) -> Option<Blame> {

@@ -1,8 +1,8 @@
 //! Answers that say no: by status, after looking at which server said it.
 
 use super::blame::Blame;
-use super::facts::{Content, Exchange, Http, NetFacts, What};
 use super::network::is_public_host;
+use super::{Content, Exchange, Http, NetFacts, What};
 use crate::facts::Facts;
 
 /// What is to blame for an answer of a proxy with a status other than 200.

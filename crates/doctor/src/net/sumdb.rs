@@ -1,7 +1,7 @@
 //! The checksum database: which road failed, or what does not fit.
 
 use super::blame::{Blame, captive};
-use super::facts::{Exchange, Fault, Hop, NetFacts, Phase, SumdbFault, SumdbSeen, Try, What};
+use super::{Exchange, Fault, Hop, NetFacts, Phase, SumdbFault, SumdbSeen, Try, What};
 use super::{network, status};
 use crate::facts::Facts;
 

@@ -1,3 +1,5 @@
+//! Facts of one exchange after the other, and what must be blamed for them.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::cause;

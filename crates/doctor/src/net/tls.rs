@@ -1,8 +1,8 @@
 //! Handshakes that failed: which of the many reasons.
 
 use super::blame::Blame;
-use super::facts::{Cert, CertProblem, Deep, Failure, Fault, Hop, NetFacts, Tls};
 use super::network::strange_address;
+use super::{Cert, CertProblem, Deep, Failure, Fault, Hop, NetFacts, Tls};
 
 /// A clock that differs by more explains a certificate's dates, in seconds: servers' clocks and
 /// certificates' first hours are no better than this.

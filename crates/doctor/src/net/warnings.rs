@@ -1,7 +1,7 @@
 //! What costs time or will fail later, while downloads work.
 
-use super::facts::{Hop, NetFacts, Tcp, Try, What};
 use super::network::{server_lines, tcp_line};
+use super::{Hop, NetFacts, Tcp, Try, What};
 use crate::check::Check;
 use crate::explain::Subject;
 

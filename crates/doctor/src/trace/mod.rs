@@ -116,8 +116,8 @@ impl Trace<'_> {
             let tries = self.net.steps.iter().flat_map(|s| &s.tries);
             tries.flat_map(|t| &t.exchange.hops)
         };
-        let failed = hops().filter(|h| h.failure.is_some()).last();
-        let hop = failed.or_else(|| hops().last())?;
+        let failed = hops().rfind(|h| h.failure.is_some());
+        let hop = failed.or_else(|| hops().next_back())?;
         let connected = hop.tcp.iter().rev().find(|t| t.connected);
         let tried = connected.or_else(|| hop.tcp.last());
         let address = tried.map(|t| t.address.clone()).or_else(|| {

@@ -705,7 +705,7 @@ mod fetching {
 mod face {
     use super::*;
 
-    const COMMANDS: [&str; 17] = [
+    const COMMANDS: [&str; 16] = [
         "serve",
         "fetch",
         "purge",
@@ -720,7 +720,6 @@ mod face {
         "repro",
         "log",
         "witness",
-        "help",
         "completions",
         "man",
     ];

@@ -1,6 +1,6 @@
 //! Probes of the network: the requests that the go command would send, phase by phase.
 //!
-//! [`walk`] decides what is asked of whom, [`hop`] measures one request to one server, [`deep`]
+//! `walk` decides what is asked of whom, `hop` measures one request to one server, `deep`
 //! asks what tells causes apart once something failed. What is asked goes only to hosts that the
 //! settings and the module name: no private name reaches anybody new.
 
