@@ -2,7 +2,7 @@
 //! for each module version.
 //!
 //! Memory is bounded whatever the log says: 33 bytes for each 256 records (8 MB for sixty million),
-//! the tiles under way, and [`crate::names`]. A check of a big log can be interrupted and gone on
+//! the tiles under way, and `names`. A check of a big log can be interrupted and gone on
 //! with ([`Options::work`]).
 
 use crate::GoRecord;

@@ -8,7 +8,7 @@
 //! Two situations look alike: everybody has other bytes than the database recorded. Either the
 //! tag was moved around the time of the first record, or the record itself is wrong. They are told
 //! apart by a second route to the database, by earlier witnesses, and by the origin; see
-//! [`Judge::everybody_but_the_database`].
+//! `Judge::everybody_but_the_database`.
 
 mod files;
 
