@@ -18,7 +18,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Rows that are worth a commit of the index. Until then they are in memory, and cost the disk that
 /// is busy syncing frames nothing.
-const ROWS_MIN: usize = 1024;
+const ROWS_MIN: usize = 4096;
 
 /// Rows of one commit of the index.
 const ROWS_MAX: usize = 16_384;
@@ -263,7 +263,9 @@ impl Hands {
         let Some(last) = jobs.last() else {
             return Ok(());
         };
-        let rows: Vec<(Key, u64)> = jobs.iter().flat_map(|job| &job.rows).copied().collect();
+        let mut rows: Vec<(Key, u64)> = jobs.iter().flat_map(|job| &job.rows).copied().collect();
+        // Neighbours share pages of the index.
+        rows.sort_unstable();
         self.index.apply(&*self.disk, &rows, &last.mark)?;
         let recent = self.shared.recent.write();
         let mut recent = recent.unwrap_or_else(PoisonError::into_inner);

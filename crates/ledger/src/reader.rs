@@ -292,6 +292,21 @@ impl Shared {
         }
     }
 
+    /// The records of many keys.
+    pub fn find_all(&self, keys: &[Key]) -> Result<Vec<Option<u64>>, LedgerError> {
+        // In the order of `find`.
+        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        let mut ids: Vec<_> = keys.iter().map(|key| recent.get(key).copied()).collect();
+        drop(recent);
+        let missing = |id: &Option<u64>| id.is_none();
+        let unknown = keys.iter().zip(&ids).filter(|(_, id)| missing(id));
+        let unknown: Vec<Key> = unknown.map(|(key, _)| *key).collect();
+        let found = self.index.get_all(&unknown)?;
+        let gaps = ids.iter_mut().filter(|id| missing(id));
+        gaps.zip(found).for_each(|(gap, id)| *gap = id);
+        Ok(ids)
+    }
+
     /// The text of one record, compared with its leaf.
     pub fn text(&self, id: u64) -> Result<String, LedgerError> {
         let places = self.flats.places(id, 1)?;

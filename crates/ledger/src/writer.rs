@@ -39,8 +39,17 @@ pub(crate) struct Writer {
     pub signer: HeadSigner,
     pub witness: Option<Witnessing>,
     /// A commit that is not published yet.
-    pub pending: Option<(Step, Bytes)>,
+    pub pending: Option<Pending>,
     pub trouble: Arc<Mutex<Option<LedgerError>>>,
+}
+
+/// A planned commit.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    step: Step,
+    bytes: Bytes,
+    /// Its rows of the index.
+    rows: Vec<(Key, u64)>,
 }
 
 /// The witness file, and what it says besides the head.
@@ -64,11 +73,12 @@ impl Witnessing {
     }
 }
 
-/// The records that a group adds.
+/// The records that a group adds, and what was there before of those it names.
 #[derive(Default)]
 struct Fresh {
     records: Vec<NewRecord>,
     ids: HashMap<Key, u64>,
+    there: HashMap<Key, u64>,
 }
 
 impl Writer {
@@ -110,13 +120,20 @@ impl Writer {
     /// Commits a group; each request is answered after the commit, never before.
     fn serve(&mut self, group: Vec<Request>) {
         let ready = self.finish().and_then(|()| self.applier.reserve());
+        let (records, replies): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|request| (request.records, request.reply))
+            .unzip();
+        let known = ready.and_then(|()| self.known(&records));
         let mut fresh = Fresh::default();
-        let mut answers: Vec<Result<Vec<u64>, LedgerError>> = match ready {
-            Ok(()) => group
-                .iter()
-                .map(|request| self.judge(&request.records, &mut fresh))
-                .collect(),
-            Err(error) => group.iter().map(|_| Err(error.clone())).collect(),
+        let mut answers: Vec<Result<Vec<u64>, LedgerError>> = match known {
+            Ok(there) => {
+                fresh.there = there;
+                let each = records.into_iter();
+                each.map(|records| self.judge(records, &mut fresh))
+                    .collect()
+            }
+            Err(error) => records.iter().map(|_| Err(error.clone())).collect(),
         };
         if !fresh.records.is_empty()
             && let Err(error) = self.commit(&fresh.records)
@@ -126,17 +143,25 @@ impl Writer {
                 *answer = std::mem::replace(answer, Ok(Vec::new())).and(Err(error.clone()));
             }
         }
-        for (request, answer) in group.into_iter().zip(answers) {
+        for (reply, answer) in replies.into_iter().zip(answers) {
             // An asker that has gone needs no answer.
-            let _ = request.reply.send(answer);
+            let _ = reply.send(answer);
         }
     }
 
+    /// The numbers of those versions that have a record.
+    fn known(&self, group: &[Vec<NewRecord>]) -> Result<HashMap<Key, u64>, LedgerError> {
+        let keys: Vec<Key> = group.iter().flatten().map(NewRecord::key).collect();
+        let ids = self.shared.find_all(&keys)?;
+        let there = keys.into_iter().zip(ids);
+        Ok(there.filter_map(|(key, id)| Some((key, id?))).collect())
+    }
+
     /// The numbers of a request's records; new ones go to `fresh`. All or none.
-    fn judge(&self, records: &[NewRecord], fresh: &mut Fresh) -> Result<Vec<u64>, LedgerError> {
+    fn judge(&self, records: Vec<NewRecord>, fresh: &mut Fresh) -> Result<Vec<u64>, LedgerError> {
         let before = fresh.records.len();
         let ids: Result<Vec<u64>, LedgerError> = records
-            .iter()
+            .into_iter()
             .map(|record| self.number(record, fresh))
             .collect();
         if ids.is_err() {
@@ -147,7 +172,7 @@ impl Writer {
         ids
     }
 
-    fn number(&self, record: &NewRecord, fresh: &mut Fresh) -> Result<u64, LedgerError> {
+    fn number(&self, record: NewRecord, fresh: &mut Fresh) -> Result<u64, LedgerError> {
         let size = self.state.head.size;
         let key = record.key();
         let (id, same) = match fresh.ids.get(&key) {
@@ -158,12 +183,12 @@ impl Writer {
                     there.is_some_and(|there| there.text() == record.text()),
                 )
             }
-            None => match self.shared.find(&key)? {
-                Some(id) => (id, self.shared.text(id)? == record.text()),
+            None => match fresh.there.get(&key) {
+                Some(id) => (*id, self.shared.text(*id)? == record.text()),
                 None => {
                     let id = size + fresh.records.len() as u64;
                     fresh.ids.insert(key, id);
-                    fresh.records.push(record.clone());
+                    fresh.records.push(record);
                     return Ok(id);
                 }
             },
@@ -185,19 +210,25 @@ impl Writer {
             limits,
             ..
         } = self;
-        self.pending = Some(state.plan(records, signer, limits.segment_bytes)?);
+        let (step, bytes) = state.plan(records, signer, limits.segment_bytes)?;
+        let rows = records.iter().map(NewRecord::key).zip(step.frame.old..);
+        self.pending = Some(Pending {
+            rows: rows.collect(),
+            step,
+            bytes,
+        });
         self.finish()
     }
 
     /// Takes the commit that is not published to its end, whatever was done of it before.
     fn finish(&mut self) -> Result<(), LedgerError> {
-        let Some((step, bytes)) = self.pending.take() else {
+        let Some(pending) = self.pending.take() else {
             return Ok(());
         };
-        let done = self.carry_out(&step, &bytes);
+        let done = self.carry_out(&pending);
         if let Err(error) = &done {
             tracing::error!(%error, "the log could not commit");
-            self.pending = Some((step, bytes));
+            self.pending = Some(pending);
         }
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         *trouble = done.as_ref().err().cloned();
@@ -211,18 +242,18 @@ impl Writer {
         })
     }
 
-    fn carry_out(&mut self, step: &Step, bytes: &[u8]) -> Result<(), LedgerError> {
-        let rows = step.rows()?;
+    fn carry_out(&mut self, pending: &Pending) -> Result<(), LedgerError> {
+        let Pending { step, bytes, rows } = pending;
         self.shared.segments.write(&*self.disk, step.at, bytes)?;
         if let Some(witness) = &mut self.witness {
             witness.swap(step.frame.epoch, step.head())?;
         }
         self.shared.apply(&*self.disk, step)?;
-        self.shared.remember(&rows);
+        self.shared.remember(rows);
         self.state.advance(step);
         self.shared.publish(step);
         self.applier.push(Job {
-            rows,
+            rows: rows.clone(),
             mark: step.mark(),
         });
         Ok(())

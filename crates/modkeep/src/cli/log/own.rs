@@ -7,7 +7,7 @@ use crate::exit::Failed;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 use keep::{Policy, Witnesses};
-use ledger::Ledger;
+use ledger::{Ledger, LedgerError};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -260,6 +260,11 @@ fn open(args: &ArgMatches, adopt: bool) -> Result<(Ledger, LogSetting), Failed> 
     let signer = log.key.read().map_err(Failed::unknown)?;
     let mut options = own_log_options(&settings, &log, signer);
     options.adopt = adopt;
-    let ledger = Ledger::open(options).map_err(Failed::unknown)?;
+    let ledger = Ledger::open(options).map_err(|error| match error {
+        LedgerError::Locked(_) => Failed::unknown(format!(
+            "{error}\na running server says how its log is: URL/-/readyz; modkeep log check may run beside it"
+        )),
+        error => Failed::unknown(error),
+    })?;
     Ok((ledger, log))
 }
