@@ -2,6 +2,7 @@
 
 use crate::own_log::OwnLog;
 use gomod::pattern::Patterns;
+use moka::sync::Cache;
 use std::sync::atomic::{AtomicBool, Ordering};
 use store::StoreError;
 use tlog::client::{Error, SignedHead, Verifier};
@@ -11,6 +12,9 @@ use upstream::{Failure, Net, SumSource};
 /// Questions to one database at once.
 const AT_ONCE: usize = 32;
 
+/// Proved records remembered at most: some hundred bytes each.
+const PROVED_MAX: u64 = 5_000;
+
 /// A database that is asked.
 #[derive(Debug)]
 pub struct Database {
@@ -19,6 +23,8 @@ pub struct Database {
     pub(crate) held: Mutex<Held>,
     pub(crate) forked: AtomicBool,
     pub(crate) slots: Semaphore,
+    /// What was proved lately: the files of one version are checked one after the other.
+    pub(crate) proved: Cache<String, tlog::client::Sums>,
 }
 
 /// The newest proved head, once it has been read.
@@ -37,6 +43,7 @@ impl Database {
             held: Mutex::default(),
             forked: AtomicBool::new(false),
             slots: Semaphore::new(AT_ONCE),
+            proved: Cache::new(PROVED_MAX),
         }
     }
 

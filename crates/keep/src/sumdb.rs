@@ -113,11 +113,13 @@ impl Keep {
         if self.is_private(module) || databases.skip.matches(module.as_str()) {
             return Sums::NotAsked;
         }
+        let path = lookup_path(module, version);
+        if let Some(sums) = database.proved.get(&path) {
+            return Sums::Known(sums);
+        }
         // By the same way as a client's question: asked once however many need it, and kept.
-        match self
-            .relay_sumdb(database.name(), &lookup_path(module, version), false)
-            .await
-        {
+        match self.relay_sumdb(database.name(), &path, false).await {
+            Ok(_) if let Some(sums) = database.proved.get(&path) => Sums::Known(sums),
             Ok(_) => match self.lookup(database, module, version).await {
                 Ok((_, sums)) => Sums::Known(sums),
                 Err(trouble) => Sums::Unavailable(
@@ -241,7 +243,9 @@ impl Keep {
             let session = database
                 .verifier
                 .lookup(None, module.as_str(), version, &answer)?;
-            return Ok((answer, self.prove(database, session).await?.sums));
+            let sums = self.prove(database, session).await?.sums;
+            database.proved.insert(path, sums.clone());
+            return Ok((answer, sums));
         }
         let answer = self.ask(database, &path).await?;
         for _ in 0..RACES {
@@ -258,6 +262,7 @@ impl Keep {
                 .advance(database, held, proved.newer.clone(), rows)
                 .await?
             {
+                database.proved.insert(path, proved.sums.clone());
                 return Ok((answer, proved.sums));
             }
         }
