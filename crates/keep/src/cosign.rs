@@ -49,19 +49,22 @@ impl FromStr for WitnessAddress {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut words = text.split_whitespace();
         let (Some(key), Some(url), None) = (words.next(), words.next(), words.next()) else {
-            return Err(format!(
-                "{text:?} is no witness; it looks like \"NAME+HASH+KEY URL\""
-            ));
+            return Err("that is no witness; one looks like \"NAME+HASH+KEY URL\"".into());
         };
         let key: VerifierKey = key.parse().map_err(|e| format!("{key}: {e}"))?;
         if key.algorithm() != Algorithm::CosignatureV1 {
             return Err(format!("{key}: this is a log's key, not a witness's"));
         }
         let url = format!("{}/add-checkpoint", url.trim_end_matches('/'));
-        let url = Url::parse(&url).map_err(|e| format!("{url}: {e}"))?;
-        match matches!(url.scheme(), "http" | "https") && url.query().is_none() {
+        // An address may hold a password, so it is in no text.
+        let name = key.name().to_owned();
+        let url = Url::parse(&url).map_err(|e| format!("the address of {name}: {e}"))?;
+        let plain = url.query().is_none() && url.fragment().is_none();
+        match matches!(url.scheme(), "http" | "https") && plain {
             true => Ok(Self { key, url }),
-            false => Err(format!("{url}: a witness is reached over http or https")),
+            false => Err(format!(
+                "the address of {name} must be http:// or https:// without query and fragment"
+            )),
         }
     }
 }
