@@ -47,6 +47,9 @@ impl Keep {
     }
 }
 
+/// When the disk refused cosignatures they are written again after this time.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
+
 /// The head that is asked for.
 #[derive(Clone, Debug)]
 struct Target {
@@ -147,7 +150,7 @@ impl Gatherer {
             tokio::select! {
                 _ = alive.changed() => return,
                 Some(came) = coming.recv() => self.take(came).await,
-                () = tokio::time::sleep_until(deadline), if !ended => self.give_up(),
+                () = tokio::time::sleep_until(deadline), if !ended => self.late().await,
                 changed = heads.changed(), if ended => if changed.is_err() { return },
             }
             let newest = heads.borrow_and_update().clone();
@@ -229,9 +232,20 @@ impl Gatherer {
                 state.shown = Some(Shown::from(&*cosigned));
             }),
             Ok(Some(Err(error))) => {
-                self.short(&format!("the cosignatures cannot be kept: {error}"))
+                self.short(&format!("the cosignatures cannot be kept: {error}"));
+                // Nobody will send them again.
+                self.round.ended = false;
+                self.round.deadline = Instant::now() + DISK_PAUSE;
             }
             _ => {}
+        }
+    }
+
+    /// The time is over.
+    async fn late(&mut self) {
+        match self.round.lines.len() >= self.witnesses.quorum {
+            true => self.publish().await,
+            false => self.give_up(),
         }
     }
 

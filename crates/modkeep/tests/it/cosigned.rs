@@ -1,7 +1,9 @@
 //! Our log with witnesses: real `modkeep serve`, real `modkeep witness`, several of them dead.
 
+use std::net::TcpListener;
+
 use serde_json::Value;
-use testkit::{Behaviour, Fault, Tree, Upstream};
+use testkit::Upstream;
 use tlog::note::{Cosigner, Note, VerifierKey};
 
 use crate::common::{Answer, Ended, Launch, Ran, Server, eventually, run, run_in};
@@ -298,10 +300,11 @@ fn a_closed_log_that_was_never_cosigned_says_why_it_shows_nothing() {
 
 #[test]
 fn a_witness_that_never_answers_holds_nobody_up() {
-    let silent = Upstream::start_blocking(Tree::new()).unwrap();
-    silent.set(Behaviour::new().fault(Fault::Hang));
+    // The system takes connections for it, and nobody ever reads from them.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = Cosigner::from_seed("silent.example", &[3; 32]).unwrap();
-    let other = format!("{} {}", other.verifier(), silent.url());
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let other = format!("{} {url}", other.verifier());
     // The limit is longer than this test waits for any answer.
     let more = [
         "--log-witness-policy",
@@ -319,7 +322,10 @@ fn a_witness_that_never_answers_holds_nobody_up() {
         looked_up(&server, &format!("example.com/m@v1.0.{n}"));
     }
     assert_eq!(latest(&server).size, 4);
-    assert_eq!(silent.hits("/add-checkpoint"), 1, "one question at a time");
+    // It is still being asked the first question, and no other.
+    let asked = report(&server)["witnessing"]["witnesses"][3].clone();
+    assert_eq!(asked["name"], "silent.example");
+    assert!(asked["answered"] == 0 && asked["failed"] == 0, "{asked}");
 }
 
 #[test]
@@ -360,6 +366,21 @@ fn a_witness_that_remembers_more_than_the_log_raises_the_alarm_of_a_fork() {
     let alarm = &alarms(&server, "fork")[0];
     assert_eq!(alarm["subject"], NAME);
     assert_eq!(report(&server)["cosigned"], 1);
+}
+
+#[test]
+fn cosignatures_that_the_disk_refuses_are_written_again() {
+    let (_site, launch) = Site::new(&["--log-witness-policy", "closed"]);
+    let server = launch.start();
+    eventually("nothing is being written any more", || {
+        let each = report(&server)["witnessing"]["witnesses"].clone();
+        each.as_array().unwrap().iter().all(|w| w["cosigned"] == 0)
+    });
+    let stands_in_the_way = server.data().join("log/cosigned.new");
+    std::fs::create_dir(&stands_in_the_way).unwrap();
+    lookup(&server, 0).refuses(503, "the cosignatures cannot be kept");
+    std::fs::remove_dir(&stands_in_the_way).unwrap();
+    eventually("it is shown now", || lookup(&server, 0).status == 200);
 }
 
 #[test]

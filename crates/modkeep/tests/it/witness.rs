@@ -3,9 +3,11 @@
 use crate::common::{Answer, Launch, Server, eventually, run};
 use keep::cosign::{self, NotCosigned, Prove, WitnessAddress};
 use sha2::{Digest, Sha256};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::{Behaviour, Fault, MemLog, Tree, Upstream};
+use testkit::MemLog;
 use tlog::Hash;
 use tlog::TreeHead;
 use tlog::head::Checkpoint;
@@ -500,25 +502,39 @@ fn a_log_that_was_restored_or_forked_is_told_so() {
 #[test]
 fn silence_and_lies_are_no_cosignatures() {
     let log = log(50, "");
-    let upstream = |fault| {
-        let upstream = Upstream::start_blocking(Tree::new()).unwrap();
-        upstream.set(Behaviour::new().fault(fault));
-        upstream
-    };
-    let silent = upstream(Fault::Hang);
-    let lying = upstream(Fault::Body("— w.example AAAA\n".into()));
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let lying = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = |of: &TcpListener| format!("http://{}", of.local_addr().unwrap());
+    let (silent_url, lying_url) = (url(&silent), url(&lying));
+    let lies = std::thread::spawn(move || {
+        let (mut asker, _) = lying.accept().unwrap();
+        let (mut asked, mut part) = (Vec::new(), [0; 4096]);
+        while !asked.ends_with(b"=\n") {
+            let read = asker.read(&mut part).unwrap();
+            asked.extend_from_slice(&part[..read]);
+        }
+        let line = "— w.example AAAA\n";
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", line.len());
+        asker.write_all((head + line).as_bytes()).unwrap();
+    });
     let named = |url: &str| -> WitnessAddress {
         let other = tlog::note::Cosigner::from_seed("w.example", &[3; 32]).unwrap();
         format!("{} {url}", other.verifier()).parse().unwrap()
     };
     for (url, limit) in [
-        (silent.url(), Duration::from_millis(300)),
-        (lying.url(), PATIENCE),
+        (silent_url, Duration::from_millis(300)),
         ("http://127.0.0.1:1".to_owned(), PATIENCE),
     ] {
         let came = cosigned(&log, 50, &named(&url), &mut 0, limit);
-        assert!(came.is_err(), "{url}: {came:?}");
+        assert!(
+            matches!(came, Err(NotCosigned::Unreachable(_))),
+            "{url}: {came:?}"
+        );
     }
+    let came = cosigned(&log, 50, &named(&lying_url), &mut 0, PATIENCE);
+    let invalid = matches!(came, Err(NotCosigned::Answered(Failed::Invalid(_))));
+    assert!(invalid, "{came:?}");
+    lies.join().unwrap();
 }
 
 #[test]
