@@ -34,6 +34,7 @@ mod own_log;
 mod protocol;
 mod repro;
 mod run;
+mod scenarios;
 mod trace;
 mod upstreams;
 mod vcs;
