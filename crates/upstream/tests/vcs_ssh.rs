@@ -32,6 +32,11 @@ fn sshd_binary() -> Option<PathBuf> {
         .find(|p| p.is_file())
 }
 
+#[allow(clippy::print_stderr)]
+fn skipped() {
+    eprintln!("SKIPPED: no sshd; install openssh-server");
+}
+
 fn keygen(file: &Path) {
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-f"])
@@ -44,7 +49,7 @@ impl Sshd {
     /// `None`, said aloud, where there is no sshd.
     fn start(home: &Home) -> Option<Self> {
         let Some(binary) = sshd_binary() else {
-            eprintln!("SKIPPED: no sshd; install openssh-server");
+            skipped();
             return None;
         };
         let at = |name: &str| home.path().join(name);
