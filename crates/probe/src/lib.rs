@@ -19,6 +19,9 @@ use tokio::task::JoinSet;
 
 use local::Settings;
 
+/// For late parts to be dropped, once the budget is spent.
+const DROP_TIME: Duration = Duration::from_millis(500);
+
 /// What to gather.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -89,7 +92,9 @@ pub async fn gather(request: &Request, watcher: &Watcher) -> Facts {
     let left = request.budget.saturating_sub(began.elapsed());
     let all = async { while parts.join_next().await.is_some() {} };
     let _late = tokio::time::timeout(left, all).await;
-    parts.abort_all();
+    // Programs that are still running are ended when what waits for them is dropped: that must have
+    // happened before this process may go.
+    let _dropped = tokio::time::timeout(DROP_TIME, parts.shutdown()).await;
     let gathered = facts
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
