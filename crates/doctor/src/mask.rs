@@ -2,8 +2,13 @@
 
 /// Text with the logins of its URLs taken out: `https://u:p@host` becomes `https://***:***@host`,
 /// `https://token@host` becomes `https://***@host`. That a login stood there stays visible, since
-/// some checks are about it.
+/// some checks are about it. What stands behind `?` is taken out as well: it signs addresses of
+/// storage hosts, and some proxies take a token there.
 pub fn logins(text: &str) -> String {
+    queries(&userinfo(text))
+}
+
+fn userinfo(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -26,6 +31,61 @@ pub fn logins(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// Queries of URLs that are questions of the go command or of git, and no secret.
+fn is_plain(query: &str) -> bool {
+    query == "go-get=1" || query.starts_with("service=git-") || query == "***"
+}
+
+fn queries(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let url = &after[..url_len(after)];
+        rest = &after[url.len()..];
+        match url.split_once('?') {
+            Some((path, query)) if !is_plain(query) && !query.is_empty() => {
+                out.push_str(path);
+                out.push_str("?***");
+            }
+            _ => out.push_str(url),
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Where a URL ends within a text or a list: signed addresses have commas of their own.
+fn url_len(text: &str) -> usize {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '|' | '"' | '\'' | '<' | '>' | ')' | ';');
+    let whole = text.find(ends).unwrap_or(text.len());
+    let next = |rest: &str| {
+        let rest = rest.trim_start();
+        let scheme = rest.split_once("://").map_or("", |(scheme, _)| scheme);
+        let is_scheme = !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric());
+        is_scheme || rest.is_empty() || rest.starts_with("direct") || rest.starts_with("off")
+    };
+    let text = &text[..whole];
+    let commas = text.match_indices(',').map(|(at, _)| at);
+    let mut ends = commas.filter(|at| next(&text[at + 1..]));
+    ends.next().unwrap_or(whole)
+}
+
+/// GOAUTH with what its commands are told taken out: `helper --token x` becomes `helper ***`.
+pub fn auth(text: &str) -> String {
+    let command = |command: &str| {
+        let mut words = command.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        match words.next() {
+            None => command.to_owned(),
+            Some(_) if first == "git" => command.to_owned(),
+            Some(_) => format!("{first} ***"),
+        }
+    };
+    logins(&text.split(';').map(command).collect::<Vec<_>>().join(";"))
 }
 
 /// A name of which only the first letter and the length are shown.
@@ -56,6 +116,16 @@ mod tests {
         let shown = "https://***:***@a.example/x,https://***@b.example|http://c.example:1,direct";
         assert_eq!(logins(list), shown);
         assert_eq!(logins("a@b ssh://git@h/x"), "a@b ssh://***@h/x");
+        assert_eq!(
+            logins(
+                "https://a.example/x?token=s,t&u=1,https://b.example?q=2|direct see https://c/?go-get=1"
+            ),
+            "https://a.example/x?***,https://b.example?***|direct see https://c/?go-get=1"
+        );
+        assert_eq!(
+            auth("netrc; helper --token s;git /x"),
+            "netrc;helper ***;git /x"
+        );
         assert_eq!(name("carol"), "c***(5)");
         assert_eq!(
             flags("-mod=mod -ldflags=-X main.t=s"),

@@ -143,6 +143,38 @@ fn start(request: &Request, settings: &Settings) -> Facts {
     }
 }
 
+/// Words of variables' names whose values are secrets.
+const SECRET: &[&str] = &[
+    "TOKEN",
+    "SECRET",
+    "PASSW",
+    "APIKEY",
+    "API_KEY",
+    "PRIVATE_KEY",
+    "CREDENTIAL",
+];
+
+/// Passwords and tokens of this machine's settings, to be taken out of what servers and programs said.
+/// Never shown, never saved.
+pub fn secrets() -> Vec<String> {
+    let settings = Settings::read();
+    let targets = net::Targets::new(&settings, None, std::path::Path::new("/"));
+    let mut found = settings.secrets();
+    found.extend(targets.credentials.secrets());
+    for (name, value) in std::env::vars_os() {
+        let (name, value) = (
+            name.to_string_lossy().to_uppercase(),
+            value.to_string_lossy().into_owned(),
+        );
+        if SECRET.iter().any(|word| name.contains(word)) {
+            let lines = value.lines().map(str::trim).filter(|line| line.len() >= 6);
+            found.extend(lines.map(str::to_owned));
+        }
+    }
+    found.retain(|secret| secret.len() >= 4);
+    found
+}
+
 fn wants(request: &Request, group: Group) -> bool {
     request.groups.is_empty() || request.groups.contains(&group)
 }

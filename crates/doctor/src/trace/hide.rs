@@ -1,291 +1,213 @@
-//! Private names, taken out of what goes to strangers.
+//! Secrets and private names, taken out of what goes to strangers.
 //!
-//! The same name becomes the same word everywhere, so a reader still sees which request went where.
+//! The same name becomes the same word everywhere, so a reader still sees which request went where:
+//! hosts become `private-1.example`, names in paths `private-2`, addresses others of their kind. What
+//! is not known to be public is private: a bug report too obscure can be asked about, one too open
+//! cannot be taken back. Structure is kept: only values of JSON are changed, and never its words.
+
+mod names;
+mod rules;
 
 use crate::facts::Facts;
-use crate::net::{Hop, NetFacts};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Settings whose values name what is private.
-const PRIVATE: &[&str] = &["GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE", "GOVCS"];
+pub use names::Here;
+use rules::{Kind, Rules};
 
-/// Hosts that everybody knows: their name tells nothing, what stands behind it does.
-const KNOWN: &[&str] = &[
-    "github.com",
-    "gitlab.com",
-    "bitbucket.org",
-    "codeberg.org",
-    "gitee.com",
-    "golang.org",
-    "google.golang.org",
-    "gopkg.in",
-    "proxy.golang.org",
-    "sum.golang.org",
-    "sum.golang.google.cn",
-    "storage.googleapis.com",
-    "goproxy.io",
-    "goproxy.cn",
-    "localhost",
+/// Keys whose values are words of the format, whatever private names look like.
+const FORMAT: &[&str] = &[
+    "alpn", "class", "content", "fault", "groups", "id", "kind", "label", "os_name", "outcome",
+    "phase", "problem", "rcode", "schema", "source", "state", "what", "level", "variant",
 ];
 
-/// Names shorter than this are in too many other words.
-const NAME_MIN: usize = 3;
+/// Variables that hold commands of one's own: that they are set is enough.
+const COMMANDS: &[&str] = &["GIT_SSH_COMMAND", "GIT_SSH", "GIT_ASKPASS", "SSH_AUTH_SOCK"];
 
-/// Words to be replaced.
-#[derive(Debug, Default)]
+/// A word of the format is not longer.
+const WORD_MAX: usize = 40;
+
+/// What is to be replaced, and by what it was.
+#[derive(Debug)]
 pub struct Hidden {
-    words: BTreeMap<String, String>,
-    found: Option<Regex>,
+    rules: Rules,
+    marks: HashMap<String, usize>,
+    addresses: HashMap<IpAddr, IpAddr>,
+    numbers: Regex,
 }
 
 impl Hidden {
-    /// What is private in these facts; `more` are names of this machine: user, home, host.
-    pub fn of(facts: &Facts, more: &[String]) -> Self {
-        let mut names = Names::default();
-        let settings = serde_json::to_value(&facts.env).unwrap_or_default();
-        collect(&settings, &mut names);
-        if let Some(net) = &facts.net {
-            let private = net.private == Some(true);
-            if let Some(asked) = facts.asked.as_ref().filter(|_| private) {
-                names.module(&asked.module);
-            }
-            hosts(net, private, &mut names);
-        }
-        for name in more {
-            names.word(name);
-        }
-        names.into_hidden()
-    }
-
-    /// The text without them.
-    pub fn apply(&self, text: &str) -> String {
-        let Some(found) = &self.found else {
-            return text.to_owned();
+    /// What is private in these facts, on this machine.
+    ///
+    /// # Errors
+    /// There are more names than can be looked for: then nothing may be given away.
+    pub fn of(facts: &Facts, here: &Here) -> Result<Self, String> {
+        let names = names::of(facts, here);
+        let addresses = names.addresses.clone();
+        let mut hidden = Self {
+            rules: Rules::new(names)?,
+            marks: HashMap::new(),
+            addresses: HashMap::new(),
+            // Candidates for addresses; what they are is asked of their parser.
+            numbers: Regex::new(r"[0-9A-Fa-f:]*[:.][0-9A-Fa-f:.]+").map_err(|e| e.to_string())?,
         };
-        found
-            .replace_all(text, |hit: &regex::Captures<'_>| {
-                let word = hit[0].to_lowercase();
-                self.words.get(&word).cloned().unwrap_or("private".into())
-            })
-            .into_owned()
-    }
-}
-
-#[derive(Default)]
-struct Names(BTreeSet<String>);
-
-impl Names {
-    fn word(&mut self, name: &str) {
-        let name = name.trim().to_lowercase();
-        if name.len() >= NAME_MIN && !KNOWN.contains(&name.as_str()) {
-            self.0.insert(name);
+        for address in addresses {
+            hidden.stand_in(address);
         }
+        Ok(hidden)
     }
 
-    /// A module path or pattern: the whole, what is behind a known host, and each of its names.
-    fn module(&mut self, path: &str) {
-        let path = path.trim().trim_start_matches("*.").trim_matches('/');
-        if path.is_empty() || path.starts_with('*') {
-            return;
+    /// A text without them.
+    pub fn text(&mut self, text: &str) -> String {
+        let hits = self.rules.hits(text);
+        let mut out = String::with_capacity(text.len());
+        let mut at = 0;
+        for (from, to, kind) in hits {
+            out.push_str(&self.numbers_hidden(&text[at..from]));
+            out.push_str(&self.mark(&kind));
+            at = to;
         }
-        self.word(path);
-        for (index, name) in path.split('/').enumerate() {
-            let version = name
-                .strip_prefix('v')
-                .is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()));
-            if version || name.contains(['*', '?', '[']) {
-                continue;
+        out.push_str(&self.numbers_hidden(&text[at..]));
+        out
+    }
+
+    /// A document without them.
+    pub fn json(&mut self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(text)),
+            Value::Array(list) => list.iter().map(|inner| self.json(inner)).collect(),
+            Value::Object(object) => {
+                let mut changed = serde_json::Map::new();
+                for (key, inner) in object {
+                    let kept = FORMAT.contains(&key.as_str()) && is_word(inner);
+                    let inner = if kept {
+                        inner.clone()
+                    } else {
+                        self.json(inner)
+                    };
+                    changed.insert(key.clone(), inner);
+                }
+                Value::Object(changed)
             }
-            self.word(name);
-            // How upper-case letters stand in addresses.
-            let escaped = escape(name);
-            if escaped != name {
-                self.word(&escaped);
+            other => other.clone(),
+        }
+    }
+
+    /// The facts without them, and without what a download has nothing to do with: the project's files,
+    /// caches, commands that helpers are called with.
+    pub fn facts(&mut self, facts: &Facts) -> Value {
+        let mut facts = facts.clone();
+        (facts.project, facts.local) = (None, None);
+        facts.took_ms.remove("project");
+        if let Some(env) = &mut facts.env {
+            for (name, value) in env.os.iter_mut().flatten() {
+                if COMMANDS.contains(&name.as_str()) && !value.is_empty() {
+                    *value = "***".into();
+                }
             }
-            if index == 0 {
-                self.word(name.split(':').next().unwrap_or_default());
-            }
-        }
-    }
-
-    fn into_hidden(self) -> Hidden {
-        let mut words: Vec<String> = self.0.into_iter().collect();
-        // The longest first: a name within a longer one must not break it.
-        words.sort_by_key(|w| std::cmp::Reverse(w.len()));
-        let any: Vec<String> = words.iter().map(|w| pattern(w)).collect();
-        let found = RegexBuilder::new(&any.join("|"))
-            .case_insensitive(true)
-            .size_limit(16 << 20)
-            .build();
-        let numbered = words.into_iter().enumerate();
-        let words: BTreeMap<String, String> = numbered
-            .map(|(n, word)| {
-                let host = word.contains('.') && !word.contains('/');
-                let mark = if host {
-                    format!("private-{}.example", n + 1)
-                } else {
-                    format!("private-{}", n + 1)
-                };
-                (word, mark)
-            })
-            .collect();
-        Hidden {
-            found: found.ok().filter(|_| !words.is_empty()),
-            words,
-        }
-    }
-}
-
-/// A name where it stands for itself, not inside of another word.
-fn pattern(word: &str) -> String {
-    let edge = |c: Option<char>| match c {
-        Some(c) if c.is_alphanumeric() || c == '_' => r"\b",
-        _ => "",
-    };
-    let (first, last) = (edge(word.chars().next()), edge(word.chars().last()));
-    format!("{first}{}{last}", regex::escape(word))
-}
-
-fn escape(name: &str) -> String {
-    let mut out = String::new();
-    for c in name.chars() {
-        if c.is_ascii_uppercase() {
-            out.push('!');
-        }
-        out.push(c.to_ascii_lowercase());
-    }
-    out
-}
-
-/// The patterns of settings, wherever in the facts they stand.
-fn collect(value: &Value, names: &mut Names) {
-    match value {
-        Value::Object(object) => {
-            for (key, inner) in object {
-                match inner {
-                    Value::String(text) if PRIVATE.contains(&key.as_str()) => {
-                        patterns(text, names);
-                    }
-                    // A setting with its origin beside it.
-                    Value::Object(_) if PRIVATE.contains(&key.as_str()) => {
-                        for text in inner.as_object().into_iter().flatten() {
-                            if let Some(text) = text.1.as_str() {
-                                patterns(text, names);
-                            }
-                        }
-                    }
-                    inner => collect(inner, names),
+            if let Some(git) = &mut env.git {
+                git.safe_directories.clear();
+                for helper in &mut git.helpers {
+                    *helper = match helper.starts_with('!') {
+                        true => "!***".into(),
+                        false => helper.split(' ').next().unwrap_or_default().to_owned(),
+                    };
                 }
             }
         }
-        Value::Array(list) => list.iter().for_each(|inner| collect(inner, names)),
-        _ => {}
+        self.json(&serde_json::to_value(&facts).unwrap_or_default())
+    }
+
+    fn mark(&mut self, kind: &Kind) -> String {
+        let (name, ending) = match kind {
+            Kind::Secret => return "***".into(),
+            Kind::Home => return "~".into(),
+            Kind::Host(name) => (name, ".example"),
+            Kind::Name(name) => (name, ""),
+        };
+        let next = self.marks.len() + 1;
+        let number = *self.marks.entry(name.clone()).or_insert(next);
+        format!("private-{number}{ending}")
+    }
+
+    /// Addresses of inside, and those of hidden hosts, each by another of its kind.
+    fn numbers_hidden(&mut self, text: &str) -> String {
+        let candidates: Vec<(usize, usize)> = self
+            .numbers
+            .find_iter(text)
+            .map(|hit| (hit.start(), hit.end()))
+            .collect();
+        let mut out = String::with_capacity(text.len());
+        let mut at = 0;
+        for (from, to) in candidates {
+            let Some((length, address)) = address_in(&text[from..to]) else {
+                continue;
+            };
+            // `10.0.0.0/8` names a network that everybody has.
+            let network = text[from + length..].starts_with('/')
+                && text[from + length + 1..].starts_with(|c: char| c.is_ascii_digit());
+            let known = self.addresses.get(&address).copied();
+            let instead = match known {
+                Some(instead) => instead,
+                None if is_inside(address) && !network => self.stand_in(address),
+                None => continue,
+            };
+            out.push_str(&text[at..from]);
+            out.push_str(&instead.to_string());
+            at = from + length;
+        }
+        out.push_str(&text[at..]);
+        out
+    }
+
+    fn stand_in(&mut self, address: IpAddr) -> IpAddr {
+        if address.is_loopback() || address.is_unspecified() {
+            return address;
+        }
+        let number = u16::try_from(self.addresses.len() + 1).unwrap_or(u16::MAX);
+        let [high, low] = number.to_be_bytes();
+        let instead = match (address, is_inside(address)) {
+            (IpAddr::V4(_), true) => Ipv4Addr::new(10, 0, high, low).into(),
+            // The networks that are set apart for documentation.
+            (IpAddr::V4(_), false) => Ipv4Addr::new(203, 0, 113, low).into(),
+            (IpAddr::V6(_), true) => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, number).into(),
+            (IpAddr::V6(_), false) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number).into(),
+        };
+        *self.addresses.entry(address).or_insert(instead)
     }
 }
 
-fn patterns(text: &str, names: &mut Names) {
-    for pattern in text.split(',') {
-        // GOVCS has rules behind a colon.
-        let path = pattern.split(':').next().unwrap_or_default();
-        if !matches!(path, "public" | "private") {
-            names.module(path);
-        }
+/// An address that means nothing outside.
+pub(crate) fn is_inside(address: IpAddr) -> bool {
+    match address {
+        // 100.64.0.0/10 is what carriers and some VPNs use inside.
+        IpAddr::V4(ip) => ip.is_private() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64),
+        IpAddr::V6(ip) => (ip.segments()[0] & 0xfe00) == 0xfc00,
     }
 }
 
-/// Hosts of the walk that only exist inside: by their address, or because the module is private.
-fn hosts(net: &NetFacts, private: bool, names: &mut Names) {
-    let tries = net.steps.iter().flat_map(|s| &s.tries);
-    let origin = net.deep.iter().filter_map(|d| d.origin.as_ref());
-    let exchanges = tries
-        .map(|t| &t.exchange)
-        .chain(origin.clone().flat_map(|o| &o.exchanges));
-    for hop in exchanges.flat_map(|e| &e.hops) {
-        if private || inside(hop) {
-            names.word(&hop.host);
-        }
-        if let Some(forward) = &hop.forward
-            && let Some(host) = host_of(&forward.url)
-        {
-            names.word(host);
-        }
-    }
-    if private {
-        for repository in origin.filter_map(|o| o.repository.as_ref()) {
-            let behind = repository
-                .split_once("://")
-                .map_or(repository.as_str(), |r| r.1);
-            names.module(behind.trim_end_matches(".git"));
-        }
-    }
+/// The address at the beginning of a run of figures, dots and colons: `10.0.0.7:53` is one with a port,
+/// `10.0.0.7.` one at the end of a sentence.
+fn address_in(run: &str) -> Option<(usize, IpAddr)> {
+    let trimmed = run.trim_end_matches(['.', ':']);
+    let tries = [
+        Some(trimmed),
+        trimmed.rsplit_once(':').map(|(head, _)| head),
+    ];
+    let mut tries = tries.into_iter().flatten();
+    tries.find_map(|text| Some((text.len(), text.parse().ok()?)))
 }
 
-fn host_of(url: &str) -> Option<&str> {
-    let behind = url.split_once("://").map_or(url, |r| r.1);
-    let host = behind.split('/').next()?;
-    let host = host.rsplit('@').next()?;
-    host.split(':').next()
-}
-
-fn inside(hop: &Hop) -> bool {
-    if hop.host.parse::<IpAddr>().is_ok() {
-        return false;
+fn is_word(value: &Value) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' ' | '.' | '/');
+    match value {
+        Value::String(text) => text.len() <= WORD_MAX && text.chars().all(plain),
+        Value::Array(list) => list.iter().all(is_word),
+        _ => false,
     }
-    let addresses = hop.dns.iter().flat_map(|d| &d.addresses);
-    addresses
-        .filter_map(|a| a.parse::<IpAddr>().ok())
-        .any(|ip| match ip {
-            IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
-            IpAddr::V6(ip) => (ip.segments()[0] & 0xfe00) == 0xfc00,
-        })
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use serde_json::json;
-
-    fn facts(module: &str, private: bool) -> Facts {
-        let text = json!({
-            "schema": "modkeep.facts/1",
-            "asked": {"module": module, "version": "v1.0.0"},
-            "env": {"os": {"GOPRIVATE": "*.corp.example,github.com/Secret-Org", "HOME": "/home/carol"}},
-            "net": {"private": private, "steps": [{"what": "info", "tries": [{"place": "direct", "exchange": {
-                "url": "https://git.corp.example/x",
-                "hops": [{"url": "https://git.corp.example/x", "host": "git.corp.example",
-                          "dns": {"addresses": ["10.0.0.7"]}}]}}]}]},
-        });
-        Facts::parse(text.to_string().as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn private_names_are_gone_in_every_spelling_and_stay_told_apart() {
-        let hidden = Hidden::of(
-            &facts("github.com/Secret-Org/Payments/v2", true),
-            &["carol".into()],
-        );
-        let text = "GET https://github.com/!secret-!org/!payments/v2/@v/v1.0.0.info\n\
-            github.com/Secret-Org/Payments/v2@v1.0.0: git@github.com:secret-org/payments.git\n\
-            https://git.corp.example/x /home/carol/project GOPRIVATE=*.corp.example proxy.golang.org";
-        let shown = hidden.apply(text);
-        for secret in ["secret", "payments", "corp.example", "carol"] {
-            assert!(!shown.to_lowercase().contains(secret), "{secret}: {shown}");
-        }
-        for kept in ["github.com", "proxy.golang.org", "@v/v1.0.0.info", "/v2"] {
-            assert!(shown.contains(kept), "{kept}: {shown}");
-        }
-    }
-
-    #[test]
-    fn public_names_stay() {
-        let hidden = Hidden::of(&facts("rsc.io/quote", false), &[]);
-        let text = "https://proxy.golang.org/rsc.io/quote/@v/v1.0.0.zip";
-        assert_eq!(hidden.apply(text), text);
-        assert!(!hidden.apply("https://git.corp.example/x").contains("corp"));
-        assert_eq!(Hidden::default().apply(text), text);
-    }
-}
+mod tests;

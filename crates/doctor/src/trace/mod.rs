@@ -6,7 +6,7 @@
 mod hide;
 mod show;
 
-pub use hide::Hidden;
+pub use hide::{Here, Hidden};
 
 use crate::Lang;
 use crate::check::Report;
@@ -195,6 +195,7 @@ fn fallback(step: &Step, index: usize) -> Option<&'static str> {
     Some(match (more, one.exchange.is_absent(), one.on_any_error) {
         (true, true, _) => "goes on: \"not found\" passes a comma and a bar",
         (true, false, _) => "goes on: a bar passes any error",
+        (false, _, _) if one.place == "direct" => "the end: behind the origin there is nobody",
         (false, true, _) => "the end: nobody is left to ask",
         (false, false, true) => "the end: nobody is left to ask",
         (false, false, false) => "stops here: a comma passes only 404 and 410",

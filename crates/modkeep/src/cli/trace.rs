@@ -8,10 +8,11 @@ use crate::repro::pack;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use doctor::Lang;
 use doctor::check::{Report, diagnose};
-use doctor::facts::{Facts, Group};
+use doctor::facts::{Facts, Group, Origin};
 use doctor::net::NetFacts;
-use doctor::trace::{Hidden, Outcome, Route, Trace};
+use doctor::trace::{Here, Hidden, Outcome, Route, Trace};
 use probe::Request;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -138,43 +139,121 @@ fn last_address(net: &NetFacts) -> Option<(String, String)> {
 
 /// Everything that a stranger needs to understand the failure, and nothing that is not theirs.
 fn write_bundle(file: &Path, facts: &Facts, trace: &Trace<'_>, lang: Lang) -> Result<(), Failed> {
-    let hidden = Hidden::of(facts, &here());
+    let mut hidden = Hidden::of(facts, &here()).map_err(Failed::unknown)?;
     let dir = tempfile::tempdir().map_err(Failed::unknown)?;
-    let readme = format!(
-        "Written by modkeep {} trace --bundle. Logins and the values of signed addresses are masked;\n\
-         names of private modules, of hosts inside and of this machine are replaced, each by a word of its own.\n\n\
-         trace.txt   what the command showed\n\
-         trace.json  the same for machines (modkeep.trace/1)\n\
-         facts.json  everything measured; judge it again: modkeep doctor --facts facts.json\n",
-        env!("CARGO_PKG_VERSION")
-    );
-    let facts = facts.to_json().map_err(Failed::unknown)?;
+    let document = hidden.json(&trace.json(lang));
+    let settings = hidden.json(&settings(facts));
     for (name, text) in [
-        ("README.txt", readme),
-        ("trace.txt", hidden.apply(&trace.text(Lang::En, false))),
-        (
-            "trace.json",
-            hidden.apply(&format!("{:#}\n", trace.json(lang))),
-        ),
-        ("facts.json", hidden.apply(&facts)),
+        ("README.txt", README.to_owned()),
+        ("trace.json", format!("{document:#}\n")),
+        ("trace.txt", hidden.text(&trace.text(Lang::En, false))),
+        ("settings.json", format!("{settings:#}\n")),
+        ("facts.json", format!("{:#}\n", hidden.facts(facts))),
     ] {
         std::fs::write(dir.path().join(name), text).map_err(Failed::unknown)?;
     }
     pack(dir.path(), file)
 }
 
-/// Names of this machine and its user.
-fn here() -> Vec<String> {
-    let variables = ["HOME", "USER", "LOGNAME", "HOSTNAME"];
-    let mut names: Vec<String> = variables
+/// What the archive says about itself.
+const README: &str = concat!(
+    "Written by modkeep ",
+    env!("CARGO_PKG_VERSION"),
+    " trace --bundle.\n\n\
+     trace.txt      what the command showed\n\
+     trace.json     the same for machines (modkeep.trace/1)\n\
+     settings.json  versions, and settings of the go command with where each comes from\n\
+     facts.json     everything measured; judge it again: modkeep doctor --facts facts.json\n\n\
+     Passwords, tokens and the values of signed addresses are *** . Hosts, paths and names that are private, or\n\
+     not known to be public, are private-1, private-2 and so on, the same name always the same number; ~ is the\n\
+     home directory. Addresses inside are others of 10.0.0.0/8 or fd00::/8, those of hidden hosts of 203.0.113.0/24\n\
+     or 2001:db8::/32. The project's files are not in here. Look through it before you send it.\n"
+);
+
+/// Settings that bear on a download.
+const SETTINGS: &[&str] = &[
+    "GOPROXY",
+    "GOSUMDB",
+    "GOPRIVATE",
+    "GONOPROXY",
+    "GONOSUMDB",
+    "GOINSECURE",
+    "GOVCS",
+    "GOAUTH",
+    "GOFLAGS",
+    "GOTOOLCHAIN",
+    "GO111MODULE",
+    "GOENV",
+    "GODEBUG",
+];
+
+/// Variables of the system that do.
+const VARIABLES: &[&str] = &[
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "NETRC",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_TERMINAL_PROMPT",
+    "GIT_SSL_NO_VERIFY",
+];
+
+fn settings(facts: &Facts) -> serde_json::Value {
+    let value = |name: &&str| {
+        let setting = facts.setting(name)?;
+        let from = match setting.origin {
+            Origin::Os => "operating system",
+            Origin::UserFile => "go env -w",
+            Origin::GorootFile => "go.env of the Go tree",
+            Origin::Default => "default",
+        };
+        Some((
+            name.to_string(),
+            json!({ "value": setting.value, "from": from }),
+        ))
+    };
+    let env = facts.env.as_ref();
+    let variable = |name: &&str| Some((name.to_string(), json!(env?.os(name)?)));
+    let go = facts
+        .go
         .iter()
-        .filter_map(|name| std::env::var(name).ok())
-        .filter(|value| value.len() > 1 && value != "root" && value != "/root")
+        .flat_map(|go| go.on_path.iter().flatten())
+        .next();
+    let tools = env.iter().flat_map(|env| env.tools.iter().flatten());
+    json!({
+        "modkeep": env!("CARGO_PKG_VERSION"),
+        "system": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        "go": go.and_then(|go| go.version.clone()),
+        "tools": tools.filter_map(|tool| tool.version.clone()).collect::<Vec<_>>(),
+        "settings": SETTINGS.iter().filter_map(value).collect::<serde_json::Map<_, _>>(),
+        "variables": VARIABLES.iter().filter_map(variable).collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+/// Names of this machine and its user, and what must not be told of them.
+fn here() -> Here {
+    let variable = |name: &&str| std::env::var(name).ok();
+    let mut names: Vec<String> = ["USER", "LOGNAME", "SUDO_USER", "HOSTNAME"]
+        .iter()
+        .filter_map(variable)
         .collect();
+    names.retain(|name| name != "root");
+    names.extend(std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
+    let dir = std::env::current_dir().ok();
+    // Names of a directory above are those of the machine.
     names.extend(
-        std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .ok()
-            .filter(|name| name.trim() != "localhost"),
+        dir.iter()
+            .filter_map(|dir| Some(dir.file_name()?.to_str()?.to_owned())),
     );
-    names
+    Here {
+        home: variable(&"HOME"),
+        names,
+        secrets: probe::secrets(),
+    }
 }

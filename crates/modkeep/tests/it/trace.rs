@@ -200,7 +200,13 @@ fn a_bundle_holds_no_secret_and_no_private_name() {
     names.sort_unstable();
     assert_eq!(
         names,
-        ["README.txt", "facts.json", "trace.json", "trace.txt"]
+        [
+            "README.txt",
+            "facts.json",
+            "settings.json",
+            "trace.json",
+            "trace.txt"
+        ]
     );
     for (name, text) in &texts {
         for secret in ["sesame", "corp.invalid", "payments", "hidden.example"] {
@@ -218,6 +224,60 @@ fn a_bundle_holds_no_secret_and_no_private_name() {
         Some(2),
         "a file is never overwritten: {again:?}"
     );
+}
+
+/// Everything that may be told by settings, by requests, and by a server that repeats what it was sent.
+#[test]
+fn a_bundle_of_a_public_module_hides_what_settings_and_servers_tell() {
+    let (upstream, key) = proxy();
+    upstream.on(
+        ".mod",
+        Behaviour::status(403, "user carol with s3same-pw from gw7.corp.invalid may not, nor ghp_0123456789abcdefghij0123"),
+    );
+    let with_login = upstream.url().replace("http://", "http://carol:s3same-pw@");
+    let list = format!(
+        "{}/?access_token=t0ken-abc|{with_login}|http://athens.corp.invalid/go",
+        upstream.url()
+    );
+    let Some(project) = Project::new(&list) else {
+        return;
+    };
+    project.write(
+        ".netrc",
+        "machine git.corp.invalid login carol password netrc-pw-1\n",
+    );
+    project.write("go.mod", "module secret.corp.invalid/hush\n\ngo 1.21\n");
+    let project = project
+        .env("GOSUMDB", &key)
+        .env("GOAUTH", "netrc;helper --token=goauth-tok-1 goauth-word-1")
+        .env("NO_PROXY", ".corp.invalid,10.11.12.13")
+        .env("ARTIFACTS_TOKEN", "env-tok-1234")
+        .env("GOPRIVATE", "github.com/secret-org");
+    let file = project.path("report.tar.gz").display().to_string();
+    let ran = project.run(&["trace", M, "--timeout", "20s", "--bundle", &file]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    for (name, text) in unpack(&file) {
+        for secret in [
+            "s3same",
+            "t0ken",
+            "carol",
+            "corp.invalid",
+            "ghp_0",
+            "netrc-pw",
+            "goauth-tok",
+            "goauth-word",
+            "env-tok",
+            "10.11.12.13",
+            "secret-org",
+            "hush",
+            project.home.path().to_str().unwrap(),
+        ] {
+            assert!(!text.contains(secret), "{name} has {secret}: {text}");
+        }
+        if name.starts_with("trace") {
+            assert!(text.contains(M), "a public module keeps its name: {text}");
+        }
+    }
 }
 
 fn unpack(file: &str) -> Vec<(String, String)> {

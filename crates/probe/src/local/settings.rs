@@ -120,6 +120,21 @@ impl Settings {
         on_path(self.path.as_deref(), program)
     }
 
+    /// Passwords and tokens of these settings, as they are and as they are sent: to be taken out of what
+    /// somebody else said. Never shown.
+    pub fn secrets(&self) -> Vec<String> {
+        let files = [&self.raw.user_file, &self.raw.goroot_file];
+        let of_files = files.into_iter().flatten().flat_map(|file| &file.values);
+        let mut found = Vec::new();
+        for (name, value) in of_files.chain(self.raw.os.iter().flatten()) {
+            match name.as_str() {
+                "GOAUTH" => found.extend(told_to_commands(value)),
+                _ => found.extend(in_urls(value)),
+            }
+        }
+        found
+    }
+
     /// The settings as facts: without secrets.
     pub fn masked(&self) -> EnvFacts {
         let mut facts = self.raw.clone();
@@ -139,6 +154,9 @@ pub(crate) fn masked(name: &str, value: &str) -> String {
     if name == "GOFLAGS" {
         return mask::flags(value);
     }
+    if name == "GOAUTH" {
+        return mask::auth(value);
+    }
     if doctor::facts::is_known(name) || doctor::facts::is_runtime(name) || OTHERS.contains(&name) {
         return mask::logins(value);
     }
@@ -147,6 +165,45 @@ pub(crate) fn masked(name: &str, value: &str) -> String {
         true => mask::logins(value),
         false => "***".to_owned(),
     }
+}
+
+/// What commands of GOAUTH are told: flags' values and words, not directories.
+fn told_to_commands(goauth: &str) -> Vec<String> {
+    let words = goauth
+        .split(';')
+        .flat_map(|command| command.split_whitespace().skip(1));
+    let value = |word: &str| match word.split_once('=') {
+        Some((name, value)) if name.starts_with('-') => Some(value.to_owned()),
+        _ if word.starts_with(['-', '/']) => None,
+        _ => Some(word.to_owned()),
+    };
+    words.filter_map(value).collect()
+}
+
+/// Logins and queries of URLs, of entries without scheme too.
+fn in_urls(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in text.split([',', '|', ' ']) {
+        let rest = entry.split_once("://").map_or(entry, |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if let Some((login, _)) = authority.rsplit_once('@') {
+            let (name, password) = login.split_once(':').unwrap_or(("", login));
+            let plain = |text| crate::net::decoded(text);
+            found.extend([password.to_owned(), plain(password)]);
+            found.push(crate::net::basic(&plain(name), &plain(password)));
+        }
+        let queries = rest.split_once('?').map_or("", |(_, query)| query);
+        let values = queries
+            .split('&')
+            .map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        found.extend(values.filter(|value| value.len() > 3).map(str::to_owned));
+    }
+    found.iter_mut().for_each(|secret| {
+        if let Some(coded) = secret.strip_prefix("Basic ") {
+            *secret = coded.to_owned();
+        }
+    });
+    found
 }
 
 /// Whether a variable is kept: what cannot bear on go stays out of the facts.

@@ -90,6 +90,17 @@ impl Credentials {
         })
     }
 
+    /// Passwords, as they are and as they are sent. Never shown.
+    pub fn secrets(&self) -> impl Iterator<Item = String> {
+        self.machines.iter().flat_map(|machine| {
+            let sent = basic(&machine.login, &machine.password);
+            [
+                machine.password.clone(),
+                sent.trim_start_matches("Basic ").to_owned(),
+            ]
+        })
+    }
+
     fn uses_netrc(&self) -> bool {
         let commands = self.goauth.split(';');
         self.goauth.is_empty()

@@ -29,6 +29,7 @@ use doctor::net::NetFacts;
 use gomod::path::ModulePath;
 use gomod::version::ModuleVersion;
 
+pub(crate) use auth::{basic, decoded};
 pub use dns::Resolver;
 pub use limits::Limits;
 pub use targets::Targets;
