@@ -35,6 +35,8 @@ pub struct Request {
     pub budget: Duration,
     /// DNS servers to ask instead of the system's; empty means the system's.
     pub resolvers: Vec<SocketAddr>,
+    /// The download of the module to its end, and nobody asked besides.
+    pub replay: Option<net::Replay>,
 }
 
 /// What a live view is told.
@@ -48,6 +50,9 @@ pub enum Progress {
 
 /// Told of progress, from any thread.
 pub type Watcher = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// Time for the parts to hand over what they have, once somebody has had enough.
+const HANDING_OVER: Duration = Duration::from_millis(300);
 
 /// Gathers facts. Returns when all parts are done or the budget is spent.
 ///
@@ -77,6 +82,7 @@ pub async fn gather(request: &Request, watcher: &Watcher) -> Facts {
     if wants(request, Group::Net) {
         let targets = net::Targets {
             resolvers: request.resolvers.clone(),
+            replay: request.replay.clone(),
             ..net::Targets::new(&settings, request.asked.as_ref(), &request.dir)
         };
         let budget = request.budget.saturating_sub(began.elapsed());
@@ -90,8 +96,14 @@ pub async fn gather(request: &Request, watcher: &Watcher) -> Facts {
         });
     }
     let left = request.budget.saturating_sub(began.elapsed());
-    let all = async { while parts.join_next().await.is_some() {} };
-    let _late = tokio::time::timeout(left, all).await;
+    tokio::select! {
+        _ = tokio::time::timeout(left, ended(&mut parts)) => {}
+        () = net::Replay::stopped(request.replay.as_ref()) => {}
+    }
+    if request.replay.is_some() {
+        // A walk that was stopped ends by itself and hands over what it has.
+        let _late = tokio::time::timeout(HANDING_OVER, ended(&mut parts)).await;
+    }
     // Programs that are still running are ended when what waits for them is dropped: that must have
     // happened before this process may go.
     let _dropped = tokio::time::timeout(DROP_TIME, parts.shutdown()).await;
@@ -99,6 +111,10 @@ pub async fn gather(request: &Request, watcher: &Watcher) -> Facts {
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     gathered.clone()
+}
+
+async fn ended(parts: &mut JoinSet<()>) {
+    while parts.join_next().await.is_some() {}
 }
 
 /// Puts what a part found into the facts.

@@ -173,7 +173,7 @@ fn of_step(facts: &Facts, net: &NetFacts, step: &Step) -> Option<Blame> {
 pub fn failed_try(step: &Step) -> Option<&Try> {
     let asked = || step.tries.iter().filter(|one| !one.beyond);
     let direct = asked().find(|one| one.place == "direct");
-    let hard = asked().rev().find(|one| !one.exchange.is_absent());
+    let hard = asked().rev().find(|one| !one.is_absent());
     direct.or(hard).or_else(|| asked().next_back())
 }
 

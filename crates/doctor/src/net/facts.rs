@@ -120,7 +120,7 @@ impl Step {
     /// Who answered it.
     pub fn answered(&self) -> Option<&Try> {
         let mut asked = self.tries.iter().filter(|one| !one.beyond);
-        asked.find(|one| one.exchange.is_good())
+        asked.find(|one| one.is_good())
     }
 }
 
@@ -137,6 +137,51 @@ pub struct Try {
     pub beyond: bool,
     /// What came of it.
     pub exchange: Exchange,
+    /// `direct` only: the requests that came first, of discovery.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Exchange>,
+    /// `direct` only: what version control brought, where it was run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vcs: Option<VcsRun>,
+}
+
+impl Try {
+    /// Whether the go command could use it. Version control has the last word: it may log in where a
+    /// bare request does not.
+    pub fn is_good(&self) -> bool {
+        match &self.vcs {
+            Some(run) => run.error.is_none(),
+            None => self.exchange.is_good(),
+        }
+    }
+
+    /// Whether the answer was "not here".
+    pub fn is_absent(&self) -> bool {
+        match &self.vcs {
+            Some(run) => run.absent,
+            None => self.exchange.is_absent(),
+        }
+    }
+}
+
+/// One question to version control.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VcsRun {
+    /// Milliseconds since the walk began.
+    pub at_ms: u64,
+    /// Milliseconds for all of it: the first question clones.
+    pub took_ms: u64,
+    /// Size of the answer: of the made zip, of go.mod.
+    pub bytes: u64,
+    /// The sum of the zip or of go.mod.
+    pub h1: Option<String>,
+    /// Why there is no answer, without secrets.
+    pub error: Option<String>,
+    /// Whether the repository itself says that it is not there.
+    pub absent: bool,
+    /// Whether the time ended first.
+    pub late: bool,
 }
 
 /// One request and the redirects it led to.

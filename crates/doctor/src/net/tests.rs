@@ -22,6 +22,8 @@ fn step(what: What, hop: Hop) -> Step {
     Step {
         what,
         tries: vec![Try {
+            before: Vec::new(),
+            vcs: None,
             place: "https://p.test".into(),
             on_any_error: false,
             beyond: false,

@@ -89,15 +89,17 @@ impl Trace<'_> {
         };
         let came = |step: &Step| step.answered().is_some();
         if !came(last) {
-            let late = last.tries.last().is_some_and(|t| t.exchange.is_late());
+            let late = last.tries.last().is_some_and(|t| match &t.vcs {
+                Some(run) => run.late,
+                None => t.exchange.is_late(),
+            });
             return if late || last.tries.is_empty() {
                 Outcome::Unknown
             } else {
                 Outcome::Failed
             };
         }
-        let direct = last.answered().is_some_and(|t| t.place == "direct");
-        match direct || last.what == What::Zip {
+        match last.what == What::Zip {
             true => Outcome::Complete,
             // What comes after the last file that was asked for was not come to.
             false => Outcome::Unknown,
@@ -114,7 +116,8 @@ impl Trace<'_> {
     pub fn last_address(&self) -> Option<(String, String)> {
         let hops = || {
             let tries = self.net.steps.iter().flat_map(|s| &s.tries);
-            tries.flat_map(|t| &t.exchange.hops)
+            let all = tries.flat_map(|t| t.before.iter().chain([&t.exchange]));
+            all.flat_map(|exchange| &exchange.hops)
         };
         let failed = hops().rfind(|h| h.failure.is_some());
         let hop = failed.or_else(|| hops().next_back())?;
@@ -133,6 +136,31 @@ impl Trace<'_> {
         Some((hop.host.clone(), address))
     }
 
+    /// Milliseconds until the last answer.
+    pub fn took_ms(&self) -> u64 {
+        let tries = self.net.steps.iter().flat_map(|s| &s.tries);
+        let ends = tries.flat_map(|one| {
+            let exchanges = one.before.iter().chain([&one.exchange]);
+            let requests = exchanges.map(|e| e.at_ms.saturating_add(e.took_ms));
+            requests.chain(
+                one.vcs
+                    .iter()
+                    .map(|run| run.at_ms.saturating_add(run.took_ms)),
+            )
+        });
+        ends.max().unwrap_or(0)
+    }
+
+    /// Bytes of all bodies.
+    pub fn bytes(&self) -> u64 {
+        let tries = self.net.steps.iter().flat_map(|s| &s.tries);
+        let exchanges = tries.flat_map(|one| one.before.iter().chain([&one.exchange]));
+        let hops = exchanges.flat_map(|e| &e.hops);
+        hops.filter_map(|hop| hop.http.as_ref())
+            .map(|http| http.bytes)
+            .sum()
+    }
+
     /// The text for a person.
     pub fn text(&self, lang: Lang, color: bool) -> String {
         show::text(self, lang, color)
@@ -146,6 +174,8 @@ impl Trace<'_> {
             "schema": "modkeep.trace/1",
             "asked": self.asked,
             "outcome": self.outcome().word(),
+            "took_ms": self.took_ms(),
+            "bytes": self.bytes(),
             "version": self.net.version,
             "goproxy": self.net.goproxy,
             "private": self.net.private,
@@ -170,9 +200,11 @@ fn step_json(step: &Step) -> Value {
                 "place": one.place,
                 "fallback": fallback(step, index),
                 "only_for_comparison": one.beyond,
-                "good": one.exchange.is_good(),
+                "good": one.is_good(),
                 "rate": rate(&one.exchange),
+                "before": one.before,
                 "exchange": one.exchange,
+                "version_control": one.vcs,
             })
         })
         .collect();
@@ -188,11 +220,11 @@ fn rate(exchange: &Exchange) -> Option<u64> {
 /// Why the go command goes on after a try, or stops there; none when it was good.
 fn fallback(step: &Step, index: usize) -> Option<&'static str> {
     let one = step.tries.get(index)?;
-    if one.beyond || one.exchange.is_good() {
+    if one.beyond || one.is_good() {
         return None;
     }
     let more = step.tries.get(index + 1).is_some_and(|next| !next.beyond);
-    Some(match (more, one.exchange.is_absent(), one.on_any_error) {
+    Some(match (more, one.is_absent(), one.on_any_error) {
         (true, true, _) => "goes on: \"not found\" passes a comma and a bar",
         (true, false, _) => "goes on: a bar passes any error",
         (false, _, _) if one.place == "direct" => "the end: behind the origin there is nobody",
@@ -205,6 +237,12 @@ fn fallback(step: &Step, index: usize) -> Option<&'static str> {
 /// What came of a try, in a few words.
 fn outcome_of(one: &Try) -> String {
     let exchange = &one.exchange;
+    if let Some(run) = &one.vcs {
+        let error = run.error.as_deref();
+        return error.map_or("fetched".into(), |error| {
+            error.lines().next().unwrap_or("failed").to_owned()
+        });
+    }
     if let Some(error) = &exchange.file_error {
         return error.clone();
     }

@@ -24,6 +24,9 @@ const TOLD: &[&str] = &[
     "www-authenticate",
 ];
 
+/// Lines of an error of version control that are shown.
+const ERROR_LINES_MAX: usize = 8;
+
 /// Bytes of a header that are shown.
 const HEADER_MAX: usize = 120;
 
@@ -40,14 +43,8 @@ pub fn text(trace: &Trace<'_>, lang: Lang, color: bool) -> String {
     if let Some(version) = &net.version {
         let _ = writeln!(out, "  means {version}");
     }
-    let whole = net
-        .steps
-        .iter()
-        .flat_map(|s| &s.tries)
-        .map(|t| t.exchange.at_ms + t.exchange.took_ms)
-        .max();
     for step in &net.steps {
-        put_step(&mut out, step, whole.unwrap_or(1).max(1));
+        put_step(&mut out, step, trace.took_ms().max(1));
     }
     if let Some(sumdb) = &net.sumdb {
         out.push('\n');
@@ -65,7 +62,7 @@ pub fn text(trace: &Trace<'_>, lang: Lang, color: bool) -> String {
     if let Some(route) = trace.route {
         put_route(&mut out, route);
     }
-    put_end(&mut out, trace, whole, lang, color);
+    put_end(&mut out, trace, lang, color);
     out
 }
 
@@ -85,15 +82,51 @@ fn put_step(out: &mut String, step: &Step, whole: u64) {
 fn put_try(out: &mut String, one: &Try, whole: u64) {
     let exchange = &one.exchange;
     let comparison = if one.beyond { " (for comparison)" } else { "" };
+    let (took, size) = match &one.vcs {
+        Some(run) if run.error.is_none() => (run.took_ms, format!(", {}", bytes(run.bytes))),
+        Some(run) => (run.took_ms, String::new()),
+        None => (exchange.took_ms, size(exchange)),
+    };
+    let said = outcome_of(one);
     let _ = writeln!(
         out,
-        "  {}{comparison}: {}, {}{}",
+        "  {}{comparison}: {said}, {}{size}",
         one.place,
-        outcome_of(one),
-        time(exchange.took_ms),
-        size(exchange)
+        time(took)
     );
-    let _ = writeln!(out, "    [{}]", bar(exchange, whole));
+    for exchange in &one.before {
+        put_exchange(out, exchange, whole);
+    }
+    if one.vcs.is_none() || !exchange.hops.is_empty() {
+        put_exchange(out, exchange, whole);
+    }
+    if let Some(run) = &one.vcs {
+        let cells = bar(run.at_ms, vec![('v', run.took_ms)], whole);
+        let _ = writeln!(
+            out,
+            "    [{cells}]\n    version control, {}",
+            time(run.took_ms)
+        );
+        for line in run
+            .error
+            .iter()
+            .flat_map(|error| error.lines())
+            .take(ERROR_LINES_MAX)
+        {
+            let _ = writeln!(out, "      {line}");
+        }
+        if let Some(h1) = &run.h1 {
+            let _ = writeln!(out, "      {h1}");
+        }
+    }
+}
+
+fn put_exchange(out: &mut String, exchange: &Exchange, whole: u64) {
+    let _ = writeln!(
+        out,
+        "    [{}]",
+        bar(exchange.at_ms, phases(exchange), whole)
+    );
     if let Some(credential) = &exchange.credential {
         let _ = writeln!(
             out,
@@ -262,8 +295,11 @@ fn put_route(out: &mut String, route: &Route) {
     }
 }
 
-fn put_end(out: &mut String, trace: &Trace<'_>, whole: Option<u64>, lang: Lang, color: bool) {
-    let took = whole.map_or_else(String::new, |ms| format!(" in {}", time(ms)));
+fn put_end(out: &mut String, trace: &Trace<'_>, lang: Lang, color: bool) {
+    let took = match trace.net.steps.is_empty() {
+        true => String::new(),
+        false => format!(" in {}", time(trace.took_ms())),
+    };
     out.push('\n');
     let _ = match trace.outcome() {
         Outcome::Complete => writeln!(out, "complete{took}"),
@@ -283,8 +319,22 @@ fn put_end(out: &mut String, trace: &Trace<'_>, whole: Option<u64>, lang: Lang, 
 }
 
 /// When a request ran, on a line for the whole download: `.` name, `c` connect, `t` TLS, `-` waiting
-/// for the first byte, `=` body.
-fn bar(exchange: &Exchange, whole: u64) -> String {
+/// for the first byte, `=` body, `v` version control.
+fn bar(mut at: u64, phases: Vec<(char, u64)>, whole: u64) -> String {
+    let cell = |ms: u64| (ms.saturating_mul(BAR) / whole).min(BAR - 1) as usize;
+    let mut cells = vec![' '; BAR as usize];
+    for (sign, took) in phases {
+        let from = at;
+        at = at.saturating_add(took);
+        for place in cells.iter_mut().take(cell(at) + 1).skip(cell(from)) {
+            *place = sign;
+        }
+    }
+    cells.into_iter().collect()
+}
+
+/// What a request's time was spent on, in order.
+fn phases(exchange: &Exchange) -> Vec<(char, u64)> {
     let mut phases: Vec<(char, u64)> = Vec::new();
     for hop in &exchange.hops {
         let dns = hop.dns.as_ref().map_or(0, |d| d.took_ms);
@@ -304,17 +354,7 @@ fn bar(exchange: &Exchange, whole: u64) -> String {
     if phases.is_empty() {
         phases.push(('-', exchange.took_ms));
     }
-    let cell = |ms: u64| (ms.saturating_mul(BAR) / whole).min(BAR - 1) as usize;
-    let mut cells = vec![' '; BAR as usize];
-    let mut at = exchange.at_ms;
-    for (sign, took) in phases {
-        let from = at;
-        at = at.saturating_add(took);
-        for place in cells.iter_mut().take(cell(at) + 1).skip(cell(from)) {
-            *place = sign;
-        }
-    }
-    cells.into_iter().collect()
+    phases
 }
 
 pub fn stopped(stop: &Stop) -> String {

@@ -12,6 +12,7 @@ use doctor::facts::{Asked, FILE_BYTES_MAX, Facts, Group};
 use doctor::fix::Fix;
 use doctor::screen::screen;
 use indicatif::{MultiProgress, ProgressBar};
+use probe::net::Told;
 use probe::{Progress, Request, Watcher};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -262,6 +263,7 @@ fn request(args: &ArgMatches) -> Result<Request, Failed> {
         groups,
         budget: duration(timeout)?,
         resolvers: resolvers(args)?,
+        replay: None,
     })
 }
 
@@ -360,6 +362,18 @@ impl Live {
                     }
                 }
             }
+        })
+    }
+
+    /// A line with the request that is on its way.
+    pub(super) fn told(&self) -> Told {
+        if !self.shown {
+            return Arc::new(|_| {});
+        }
+        let line = self.bars.add(ProgressBar::new_spinner());
+        line.enable_steady_tick(Duration::from_millis(100));
+        Arc::new(move |what| {
+            line.set_message(what.chars().filter(|c| !c.is_control()).collect::<String>())
         })
     }
 

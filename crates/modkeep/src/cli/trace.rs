@@ -3,19 +3,25 @@
 use super::doctor::{Live, asked, duration, resolver_flag, resolvers};
 use super::explain::{lang, print};
 use super::{colored, json_flag};
+use crate::boot::Links;
 use crate::exit::{BAD, Failed, UNKNOWN};
+use crate::goenv::GoEnv;
 use crate::repro::pack;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use doctor::Lang;
-use doctor::check::{Report, diagnose};
+use doctor::check::{Report, State, diagnose};
+use doctor::explain::Env;
 use doctor::facts::{Facts, Group, Origin};
 use doctor::net::NetFacts;
 use doctor::trace::{Here, Hidden, Outcome, Route, Trace};
 use probe::Request;
+use probe::net::Replay;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::sync::watch;
+use upstream::{Chain, Place};
 
 /// Time for the way to the last host; it is asked after everything else.
 const ROUTE_TIME: Duration = Duration::from_secs(3);
@@ -30,8 +36,8 @@ pub fn command() -> Command {
                modkeep trace example.com/m@v1.2.3\n\
              \u{20} modkeep trace example.com/m --resolver 9.9.9.9     # @latest, names by another DNS server\n\
              \u{20} modkeep trace example.com/m@v1.2.3 --bundle report.tar.gz\n\n\
-             Bars: . name, c connect, t TLS, - waiting for the first byte, = body. Nothing is kept. Private modules\n\
-             (GONOPROXY) are named to nobody but their own origin.\n\
+             Bars: . name, c connect, t TLS, - waiting for the first byte, = body, v version control. Nothing is\n\
+             kept, and nobody is asked whom the go command would not ask. Ctrl-C shows what is there.\n\
              Exit status: 0 the download is complete, 1 it failed, 2 wrong usage, 3 the time ended first.",
         )
         .arg(
@@ -76,9 +82,10 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
         groups: vec![Group::Env, Group::Net],
         budget: duration(timeout)?,
         resolvers: resolvers(args)?,
+        replay: None,
     };
-    let (facts, route) = gather(args, &request)?;
-    let report = diagnose(&facts);
+    let (facts, route) = gather(args, request)?;
+    let report = judged(&facts);
     let net = facts.net.clone().unwrap_or_default();
     let trace = Trace {
         asked: named,
@@ -103,7 +110,9 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
 }
 
 /// What the network says, and then the way to the last host.
-fn gather(args: &ArgMatches, request: &Request) -> Result<(Facts, Option<Route>), Failed> {
+fn gather(args: &ArgMatches, mut request: Request) -> Result<(Facts, Option<Route>), Failed> {
+    let scratch = tempfile::tempdir().map_err(Failed::unknown)?;
+    let (stop, stopped) = watch::channel(false);
     let live = Live::new(!args.get_flag("quiet") && !args.get_flag("json"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -111,13 +120,20 @@ fn gather(args: &ArgMatches, request: &Request) -> Result<(Facts, Option<Route>)
         .build()
         .map_err(Failed::unknown)?;
     let gathered = runtime.block_on(async {
-        let facts = probe::gather(request, &live.watcher()).await;
+        tokio::spawn(interrupted(stop));
+        request.replay = Some(Replay {
+            origin: origin(scratch.path(), request.budget),
+            scratch: scratch.path().to_owned(),
+            told: live.told(),
+            stop: stopped.clone(),
+        });
+        let facts = probe::gather(&request, &live.watcher()).await;
         let net = facts.net.clone().unwrap_or_default();
         let route = match last_address(&net) {
-            Some((host, address)) => {
+            Some((host, address)) if !*stopped.borrow() => {
                 Some(probe::route::route(&host, &address, ROUTE_TIME.min(request.budget)).await)
             }
-            None => None,
+            _ => None,
         };
         (facts, route)
     });
@@ -125,6 +141,49 @@ fn gather(args: &ArgMatches, request: &Request) -> Result<(Facts, Option<Route>)
     runtime.shutdown_background();
     live.end();
     Ok(gathered)
+}
+
+/// The first Ctrl-C shows what is there; the second one is for whoever cannot wait for that.
+async fn interrupted(stop: watch::Sender<bool>) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        stop.send_replace(true);
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(i32::from(UNKNOWN));
+        }
+    }
+    // Its end would look like an end of everything.
+    std::future::pending::<()>().await;
+}
+
+/// Version control by the go command's settings, from nothing, as a machine without a cache has it.
+fn origin(scratch: &Path, patience: Duration) -> Option<Chain> {
+    let mut settings = GoEnv::read("go".as_ref())
+        .settings(scratch, "direct")
+        .ok()?;
+    settings.patience.answer = patience;
+    settings.keep.answer = patience;
+    Some(Links::new(&settings).ok()?.only(Place::Direct))
+}
+
+/// What the facts say; where no rule knows a cause, what version control said is explained as the go
+/// command's own text would be.
+fn judged(facts: &Facts) -> Report {
+    let mut report = diagnose(facts);
+    let steps = facts.net.iter().flat_map(|net| &net.steps);
+    let failed = steps.filter(|step| step.answered().is_none());
+    let mut said = failed
+        .flat_map(|step| &step.tries)
+        .filter_map(|one| one.vcs.as_ref()?.error.clone());
+    let named = report
+        .checks
+        .iter()
+        .any(|c| c.state == State::Fail && c.group() == Group::Net);
+    if let (false, Some(text)) = (named, said.next_back()) {
+        let mut explained = doctor::explain(&format!("go: {text}\n"), &Env::default()).findings;
+        explained.append(&mut report.findings);
+        report.findings = explained;
+    }
+    report
 }
 
 fn last_address(net: &NetFacts) -> Option<(String, String)> {

@@ -170,6 +170,169 @@ fn a_crawling_proxy_ends_with_the_time_and_is_shown() {
     );
 }
 
+/// A project whose git finds `https://github.com/` on this disk, and whose other requests end at once.
+fn with_repository() -> Option<Project> {
+    let project = Project::new("direct")?;
+    let repository = project.path("repos/secret-org/hush");
+    std::fs::create_dir_all(&repository).unwrap();
+    std::fs::write(
+        repository.join("go.mod"),
+        "module github.com/secret-org/hush\n",
+    )
+    .unwrap();
+    let git = |args: &[&str]| {
+        let name = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
+        let mut command = std::process::Command::new("git");
+        command
+            .args(name)
+            .args(args)
+            .current_dir(&repository)
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+        assert!(command.output().unwrap().status.success(), "{args:?}");
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "one"]);
+    git(&["tag", "v1.0.0"]);
+    let below = project.path("repos");
+    project.write(
+        ".gitconfig",
+        format!(
+            "[url \"file://{}/\"]\n\tinsteadOf = https://github.com/\n",
+            below.display()
+        ),
+    );
+    Some(project.env("HTTPS_PROXY", "http://127.0.0.1:9"))
+}
+
+#[test]
+fn version_control_is_run_to_the_end_and_no_proxy_hears_of_a_private_module() {
+    let Some(project) = with_repository() else {
+        return;
+    };
+    let (upstream, key) = proxy();
+    let project = project
+        .env("GOPROXY", &upstream.url())
+        .env("GOSUMDB", &key)
+        .env("GOPRIVATE", "github.com/secret-org");
+    let file = project.path("report.tar.gz").display().to_string();
+    let args = ["github.com/secret-org/hush@v1.0.0", "--bundle", &file];
+    let (code, document) = json(&project, &args);
+    assert_eq!(code, Some(0), "{document:#}");
+    assert_eq!(document["private"], true);
+    for what in ["info", "mod", "zip"] {
+        assert_eq!(
+            tries(&document, what),
+            [("direct".into(), String::new(), true)],
+            "{document:#}"
+        );
+    }
+    let steps = document["steps"].as_array().unwrap();
+    let zip = steps.iter().find(|s| s["what"] == "zip").unwrap();
+    let h1 = zip["tries"][0]["version_control"]["h1"].as_str().unwrap();
+    assert!(h1.starts_with("h1:"), "{zip:#}");
+    assert!(upstream.seen().is_empty(), "{:?}", upstream.seen());
+    for (name, text) in unpack(&file) {
+        for secret in ["hush", "secret-org"] {
+            assert!(!text.contains(secret), "{name} has {secret}: {text}");
+        }
+    }
+    let latest = json(&project, &["github.com/secret-org/hush"]).1;
+    assert_eq!(
+        (&latest["version"], &latest["outcome"]),
+        (&"v1.0.0".into(), &"complete".into()),
+        "{latest:#}"
+    );
+    // What is not there is told in version control's words, with its cause.
+    let shown = project.run(&["trace", "github.com/secret-org/hush@v1.7.0"]);
+    assert_eq!(shown.code, Some(1), "{shown:?}");
+    for part in [
+        "version control",
+        "unknown revision",
+        "likely cause: unknown_revision",
+    ] {
+        assert!(shown.stdout.contains(part), "{part}: {}", shown.stdout);
+    }
+}
+
+#[test]
+fn the_database_is_asked_about_what_comes_from_the_origin() {
+    let Some(project) = with_repository() else {
+        return;
+    };
+    let (upstream, key) = proxy();
+    let project = project.env(
+        "GOSUMDB",
+        &format!("{key} {}/sumdb/{SUMDB}", upstream.url()),
+    );
+    let (code, document) = json(&project, &["github.com/secret-org/hush@v1.0.0"]);
+    // It has no record: the go command ends there too.
+    assert_eq!(code, Some(1), "{document:#}");
+    let steps = document["steps"].as_array().unwrap();
+    let asked: Vec<&str> = steps.iter().map(|s| s["what"].as_str().unwrap()).collect();
+    assert_eq!(asked, ["info", "mod", "sumdb lookup"], "{document:#}");
+}
+
+#[test]
+fn nobody_is_asked_whom_the_go_command_would_not_ask() {
+    let (good, key) = proxy();
+    let (failing, _) = proxy();
+    failing.on(".info", Behaviour::status(500, "on fire"));
+    let Some(project) = Project::new(&format!("{},{}", failing.url(), good.url())) else {
+        return;
+    };
+    let project = project.env("GOSUMDB", &key);
+    let (code, document) = json(&project, &[M]);
+    assert_eq!(code, Some(1), "{document:#}");
+    let named = |upstream: &Upstream| {
+        upstream
+            .seen()
+            .iter()
+            .any(|seen| seen.path.contains("some/m"))
+    };
+    assert!(named(&failing) && !named(&good), "{:?}", good.seen());
+    // A dead proxy behind a bar is passed by.
+    let dead = "http://127.0.0.1:9";
+    let project = project.env("GOPROXY", &format!("{dead}|{}", good.url()));
+    let (code, document) = json(&project, &[M]);
+    assert_eq!(code, Some(0), "{document:#}");
+    let info = tries(&document, "info");
+    assert!(info[0].1.contains("bar") && info[1].2, "{info:?}");
+    let hop = &document["steps"][0]["tries"][0]["exchange"]["hops"][0];
+    assert_eq!(
+        (&hop["failure"]["phase"], &hop["failure"]["fault"]),
+        (&"connect".into(), &"refused".into())
+    );
+}
+
+#[test]
+fn an_interrupt_shows_what_is_there() {
+    let (upstream, _) = proxy();
+    upstream.on(".mod", Behaviour::new().fault(Fault::Hang));
+    let Some(project) = Project::new(&upstream.url()) else {
+        return;
+    };
+    let mut command = project.command(&["trace", M, "--json"]);
+    let child = command
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let hangs = || {
+        upstream
+            .seen()
+            .iter()
+            .any(|seen| seen.path.ends_with(".mod"))
+    };
+    crate::common::eventually("the request that hangs", hangs);
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(3));
+    let document: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(document["outcome"], "unknown");
+    assert_eq!(tries(&document, "info").len(), 1, "{document:#}");
+}
+
 #[test]
 fn a_bundle_holds_no_secret_and_no_private_name() {
     let (upstream, _) = proxy();

@@ -140,7 +140,8 @@ async fn status(
     deep.control = same_endpoint(walk, hop).await;
     if let (404 | 410, Some(module)) = (status, module) {
         deep.versions = versions(walk, exchange, module).await;
-        if deep.origin.is_none() {
+        // The go command has not gone to the origin: neither does who only repeats it.
+        if deep.origin.is_none() && walk.targets.replay.is_none() {
             let path = module.path().as_str();
             let seen: OriginSeen = origin::look(prober, path, Some(module)).await;
             deep.origin = Some(seen);

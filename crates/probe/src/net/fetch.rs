@@ -46,6 +46,9 @@ pub async fn fetch(
     module: Option<&ModuleVersion>,
 ) -> Fetched {
     let began = Instant::now();
+    if let Some(told) = &prober.told {
+        told(&shown(url));
+    }
     let mut fetched = Fetched {
         exchange: Exchange {
             url: shown(url),

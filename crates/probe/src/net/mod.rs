@@ -20,6 +20,7 @@ mod sumdb;
 mod targets;
 mod tcp;
 mod tls;
+mod vcs;
 mod walk;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +33,7 @@ use gomod::version::ModuleVersion;
 pub(crate) use auth::{basic, decoded};
 pub use dns::Resolver;
 pub use limits::Limits;
-pub use targets::Targets;
+pub use targets::{Replay, Targets, Told};
 pub use tls::Clock;
 
 use prober::Prober;
@@ -50,7 +51,10 @@ pub async fn gather_at(targets: &Targets, budget: Duration, clock: Clock) -> Net
     // What gathers this gives up at the end of the budget.
     let time = budget.saturating_sub(budget / 16 + Duration::from_millis(50));
     let facts: Growing = Mutex::default();
-    let _late = tokio::time::timeout(time, all(targets, time, clock, &facts)).await;
+    tokio::select! {
+        _ = tokio::time::timeout(time, all(targets, time, clock, &facts)) => {}
+        () = Replay::stopped(targets.replay.as_ref()) => {}
+    }
     facts.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -67,7 +71,11 @@ async fn all(targets: &Targets, time: Duration, clock: Clock, facts: &Growing) {
         Ok(sumdb) => sumdb,
         Err(text) => return note(&|facts| facts.nothing = Some(text.clone())),
     };
-    let prober = prober(targets, time, clock).await;
+    let mut prober = prober(targets, time, clock).await;
+    prober.told = targets
+        .replay
+        .as_ref()
+        .map(|replay| Arc::clone(&replay.told));
     note(&|facts| {
         facts.resolvers = Some(prober.resolver.servers());
         facts.roots = Some(prober.roots.clone());

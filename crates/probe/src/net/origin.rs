@@ -5,34 +5,74 @@
 
 use std::net::IpAddr;
 
-use doctor::net::{Content, Exchange, OriginSeen, What};
+use doctor::net::{Content, Exchange, OriginSeen, VcsRun, What};
 use gomod::version::ModuleVersion;
 use url::Url;
 
 use super::fetch::{Fetched, fetch};
 use super::prober::Prober;
+use super::targets::Replay;
+use super::vcs;
 use super::walk::{Walk, discovery};
 
 /// Hosts whose repositories are the first three elements of a path.
 const KNOWN: &[&str] = &["github.com", "bitbucket.org"];
 
-/// The question of a `direct` entry.
-pub async fn fetched(walk: &Walk<'_>, file: &str, module: Option<&ModuleVersion>) -> Fetched {
+/// The question of a `direct` entry: the answer, the requests before it, and what version control
+/// brought if it was run.
+pub async fn fetched(
+    walk: &Walk<'_>,
+    what: What,
+    file: &str,
+    module: Option<&ModuleVersion>,
+) -> (Fetched, Vec<Exchange>, Option<VcsRun>) {
     let path = match module {
         Some(module) => module.path().as_str(),
         None => file.split("/@").next().unwrap_or(file),
     };
+    let Some((replay, origin)) = runs(walk) else {
+        let (fetched, before) = looked(walk, path, module).await;
+        return (fetched, before, None);
+    };
+    let run = vcs::run(walk, replay, origin, what, file, module);
+    if matches!(what, What::Mod | What::Zip) {
+        // They come out of the clone that the first question made.
+        let (run, mut fetched) = run.await;
+        fetched.exchange.url = format!("direct: {file}");
+        return (fetched, Vec::new(), Some(run));
+    }
+    let ((seen, before), (run, fetched)) = tokio::join!(looked(walk, path, module), run);
+    let fetched = Fetched {
+        exchange: seen.exchange,
+        ..fetched
+    };
+    (fetched, before, Some(run))
+}
+
+fn runs<'a>(walk: &Walk<'a>) -> Option<(&'a Replay, &'a upstream::Chain)> {
+    let replay = walk.targets.replay.as_ref()?;
+    Some((replay, replay.origin.as_ref()?))
+}
+
+/// Looks without running anything.
+async fn looked(
+    walk: &Walk<'_>,
+    path: &str,
+    module: Option<&ModuleVersion>,
+) -> (Fetched, Vec<Exchange>) {
     let seen = look(walk.prober, path, module).await;
-    let mut exchange = seen.exchanges.last().cloned().unwrap_or_default();
+    let mut before = seen.exchanges.clone();
+    let mut exchange = before.pop().unwrap_or_default();
     if seen.has_version == Some(false) {
         let version = module.map(|m| m.version().to_string()).unwrap_or_default();
         exchange.content = Some(Content::Bad(format!("no tag {version}")));
     }
     walk.note(|facts| facts.deep.get_or_insert_default().origin = Some(seen));
-    Fetched {
+    let fetched = Fetched {
         exchange,
         ..Fetched::default()
-    }
+    };
+    (fetched, before)
 }
 
 /// Looks at a module's repository.

@@ -15,6 +15,7 @@ use super::dns::Resolver;
 use super::forward::Forwards;
 use super::hop::failed;
 use super::limits::Limits;
+use super::targets::Told;
 use super::tls::Handshakes;
 
 /// What is shared.
@@ -33,6 +34,8 @@ pub struct Prober {
     pub limits: Limits,
     /// When it began.
     pub began: Instant,
+    /// Told of each request when it begins.
+    pub told: Option<Told>,
     deadline: Mutex<Instant>,
     pool: Mutex<HashMap<String, Sender>>,
     alive: Mutex<HashMap<String, IpAddr>>,
@@ -64,6 +67,7 @@ impl Prober {
             credentials,
             limits,
             began,
+            told: None,
             deadline: Mutex::new(began + time.saturating_sub(limits.deep)),
             pool: Mutex::default(),
             alive: Mutex::default(),

@@ -270,6 +270,8 @@ fn note(walk: &Walk<'_>, base: &Url, what: What, fetched: Fetched) {
     let step = Step {
         what,
         tries: vec![Try {
+            before: Vec::new(),
+            vcs: None,
             place: shown(base),
             on_any_error: false,
             beyond: false,

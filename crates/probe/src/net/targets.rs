@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use doctor::facts::Asked;
 use gomod::gosum::GoSum;
 use gomod::pattern::Patterns;
 use gomod::version::ModuleVersion;
+use tokio::sync::watch;
 
 use super::auth::Credentials;
 use super::forward::Forwards;
@@ -42,6 +44,44 @@ pub struct Targets {
     pub modcache: Option<PathBuf>,
     /// GOPATH's first element.
     pub gopath: Option<PathBuf>,
+    /// The download to its end, and nobody asked besides.
+    pub replay: Option<Replay>,
+}
+
+/// Told of each request, masked, when it begins.
+pub type Told = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// The whole download as the go command does it: to its end, with version control where that is its
+/// turn, and without the questions that tell causes apart but would name a module to others.
+#[derive(Clone)]
+pub struct Replay {
+    /// Version control alone; `None` when it may not be run.
+    pub origin: Option<upstream::Chain>,
+    /// A directory for a zip on its way.
+    pub scratch: PathBuf,
+    /// Told of each request, masked, when it begins.
+    pub told: Told,
+    /// Turns true when somebody has had enough: what is there then is the result.
+    pub stop: watch::Receiver<bool>,
+}
+
+impl std::fmt::Debug for Replay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Replay({})", self.scratch.display())
+    }
+}
+
+impl Replay {
+    /// Returns when it is to end, else never.
+    pub async fn stopped(replay: Option<&Self>) {
+        if let Some(replay) = replay {
+            let mut stop = replay.stop.clone();
+            if stop.wait_for(|stop| *stop).await.is_ok() {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
 }
 
 impl Targets {
@@ -66,6 +106,7 @@ impl Targets {
             go_sum: go_sum(dir),
             modcache: path("GOMODCACHE"),
             gopath: path("GOPATH"),
+            replay: None,
         }
     }
 

@@ -77,7 +77,8 @@ impl Walk<'_> {
         }
         let file = |kind: &str| format!("{}/@v/{}.{kind}", path.escaped(), version.escaped());
         let info = self.ask(What::Info, &file("info"), Some(&module)).await;
-        if info.good.is_none() || !matches!(info.place, Some(Place::Proxy(_))) {
+        let by_proxy = matches!(info.place, Some(Place::Proxy(_)));
+        if info.good.is_none() || !(by_proxy || self.targets.replay.is_some()) {
             return;
         }
         let go_mod = self.ask(What::Mod, &file("mod"), Some(&module)).await;
@@ -161,17 +162,26 @@ impl Walk<'_> {
         let mut ended = false;
         let mut beyond = 0;
         for entry in entries {
-            if ended && (beyond >= BEYOND_MAX || !matches!(entry.place, Place::Proxy(_))) {
+            let nobody = beyond >= BEYOND_MAX || self.targets.replay.is_some();
+            if ended && (nobody || !matches!(entry.place, Place::Proxy(_))) {
                 break;
             }
-            let fetched = match &entry.place {
-                Place::Proxy(base) => fetch(self.prober, &below(base, file), what, module).await,
-                Place::Direct => origin::fetched(self, file, module).await,
+            let (fetched, before, vcs) = match &entry.place {
+                Place::Proxy(base) => {
+                    let url = below(base, file);
+                    let fetched = fetch(self.prober, &url, what, module).await;
+                    (fetched, Vec::new(), None)
+                }
+                Place::Direct => origin::fetched(self, what, file, module).await,
                 Place::Off => break,
             };
-            let exchange = fetched.exchange.clone();
-            let (good, absent) = (exchange.is_good(), exchange.is_absent());
-            step.tries.push(tried(entry, ended, exchange));
+            let one = Try {
+                before,
+                vcs,
+                ..tried(entry, ended, fetched.exchange.clone())
+            };
+            let (good, absent) = (one.is_good(), one.is_absent());
+            step.tries.push(one);
             if ended {
                 beyond += 1;
                 continue;
@@ -246,7 +256,12 @@ impl Walk<'_> {
                 recorded.1,
             ));
         }
+        let proved = sources.iter().any(|source| source.sumdb);
         self.note(|facts| facts.sums = sources);
+        // Only what everybody may read in a checksum database may be named to anybody else.
+        if self.facts_private() || (self.targets.replay.is_some() && !proved) {
+            return;
+        }
         self.prober.extend();
         self.ask_others(module, place).await;
     }
@@ -285,6 +300,8 @@ impl Walk<'_> {
 /// A source and what came of asking it.
 pub fn tried(entry: &Entry, beyond: bool, exchange: Exchange) -> Try {
     Try {
+        before: Vec::new(),
+        vcs: None,
         place: entry.shown.clone(),
         on_any_error: entry.on_any_error,
         beyond,
