@@ -5,6 +5,7 @@
 //! is not known to be public is private: a bug report too obscure can be asked about, one too open
 //! cannot be taken back. Structure is kept: only values of JSON are changed, and never its words.
 
+mod hosts;
 mod names;
 mod rules;
 

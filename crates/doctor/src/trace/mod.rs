@@ -5,8 +5,10 @@
 
 mod hide;
 mod show;
+mod words;
 
 pub use hide::{Here, Hidden};
+use words::Fallback;
 
 use crate::Lang;
 use crate::check::Report;
@@ -133,7 +135,9 @@ impl Trace<'_> {
             let mut made = same.flat_map(|h| &h.tcp).filter(|t| t.connected);
             made.next().map(|t| t.address.clone())
         })?;
-        Some((hop.host.clone(), address))
+        // Addresses are the forward proxy's, if there is one in between.
+        let forward = hop.forward.as_ref().map(|forward| forward.url.clone());
+        Some((forward.unwrap_or_else(|| hop.host.clone()), address))
     }
 
     /// Milliseconds until the last answer.
@@ -198,7 +202,7 @@ fn step_json(step: &Step) -> Value {
         .map(|(index, one)| {
             json!({
                 "place": one.place,
-                "fallback": fallback(step, index),
+                "fallback": fallback(step, index).map(|next| next.text(Lang::En)),
                 "only_for_comparison": one.beyond,
                 "good": one.is_good(),
                 "rate": rate(&one.exchange),
@@ -218,28 +222,27 @@ fn rate(exchange: &Exchange) -> Option<u64> {
 }
 
 /// Why the go command goes on after a try, or stops there; none when it was good.
-fn fallback(step: &Step, index: usize) -> Option<&'static str> {
+fn fallback(step: &Step, index: usize) -> Option<Fallback> {
     let one = step.tries.get(index)?;
     if one.beyond || one.is_good() {
         return None;
     }
     let more = step.tries.get(index + 1).is_some_and(|next| !next.beyond);
     Some(match (more, one.is_absent(), one.on_any_error) {
-        (true, true, _) => "goes on: \"not found\" passes a comma and a bar",
-        (true, false, _) => "goes on: a bar passes any error",
-        (false, _, _) if one.place == "direct" => "the end: behind the origin there is nobody",
-        (false, true, _) => "the end: nobody is left to ask",
-        (false, false, true) => "the end: nobody is left to ask",
-        (false, false, false) => "stops here: a comma passes only 404 and 410",
+        (true, true, _) => Fallback::AbsentLeadsOn,
+        (true, false, _) => Fallback::BarLeadsOn,
+        (false, _, _) if one.place == "direct" => Fallback::OriginEnds,
+        (false, false, false) if !step.what.is_sumdb() => Fallback::CommaStops,
+        (false, _, _) => Fallback::ListEnds,
     })
 }
 
 /// What came of a try, in a few words.
-fn outcome_of(one: &Try) -> String {
+fn outcome_of(one: &Try, words: &words::Words) -> String {
     let exchange = &one.exchange;
     if let Some(run) = &one.vcs {
         let error = run.error.as_deref();
-        return error.map_or("fetched".into(), |error| {
+        return error.map_or(words.fetched.into(), |error| {
             error.lines().next().unwrap_or("failed").to_owned()
         });
     }
@@ -268,3 +271,6 @@ fn outcome_of(one: &Try) -> String {
         _ => status,
     }
 }
+
+#[cfg(test)]
+mod tests;

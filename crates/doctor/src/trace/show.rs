@@ -1,5 +1,6 @@
 //! A trace as text: one line for each request, bars over a common time, and what each phase took.
 
+use super::words::{Words, words};
 use super::{Outcome, Route, Trace, fallback, outcome_of, rate};
 use crate::net::{Content, Dns, Exchange, Hop, Http, Phase, Step, Stop, Tcp, Tls, Try};
 use crate::{Lang, render};
@@ -16,6 +17,8 @@ const TOLD: &[&str] = &[
     "cache-control",
     "cache-status",
     "x-cache",
+    "x-cache-hits",
+    "x-proxy-cache",
     "cf-cache-status",
     "cf-ray",
     "etag",
@@ -30,81 +33,93 @@ const ERROR_LINES_MAX: usize = 8;
 /// Bytes of a header that are shown.
 const HEADER_MAX: usize = 120;
 
+/// How everything is put.
+#[derive(Clone, Copy)]
+struct Style {
+    lang: Lang,
+    words: &'static Words,
+    color: bool,
+    /// Milliseconds that a whole bar stands for.
+    whole: u64,
+}
+
 pub fn text(trace: &Trace<'_>, lang: Lang, color: bool) -> String {
-    let mut out = String::new();
-    let net = trace.net;
-    let _ = writeln!(out, "{}", trace.asked);
+    let style = Style {
+        lang,
+        words: words(lang),
+        color,
+        whole: trace.took_ms().max(1),
+    };
+    let (mut out, net, words) = (String::new(), trace.net, style.words);
+    let _ = writeln!(out, "{}", style.bold(&printable(trace.asked)));
     if let Some(list) = &net.goproxy {
-        let _ = writeln!(out, "  GOPROXY={list}");
+        let _ = writeln!(out, "  GOPROXY={}", printable(list));
     }
     if net.private == Some(true) {
-        let _ = writeln!(out, "  private (GONOPROXY): no proxy is asked");
+        let _ = writeln!(out, "  {}", words.private);
     }
     if let Some(version) = &net.version {
-        let _ = writeln!(out, "  means {version}");
+        let _ = writeln!(out, "  {} {}", words.means, printable(version));
     }
     for step in &net.steps {
-        put_step(&mut out, step, trace.took_ms().max(1));
+        put_step(&mut out, step, style);
     }
     if let Some(sumdb) = &net.sumdb {
-        out.push('\n');
-        let name = &sumdb.name;
-        let _ = match (&sumdb.problem, sumdb.size) {
-            (Some(problem), _) => writeln!(out, "{name}: NOT PROVED: {}", problem.text),
-            (None, Some(size)) => writeln!(out, "{name}: proved in a tree of {size} records"),
-            (None, None) => writeln!(out, "{name}: not asked for a proof"),
+        let name = printable(&sumdb.name);
+        let said = match (&sumdb.problem, sumdb.size) {
+            (Some(problem), _) => format!("{}: {}", words.not_proved, printable(&problem.text)),
+            (None, Some(size)) => format!("{} {size} {}", words.proved, words.records),
+            (None, None) => words.not_asked.to_owned(),
         };
+        let _ = writeln!(out, "\n{name}: {}", said.trim_end());
     }
     for source in &net.sums {
         let sum = source.zip.as_deref().unwrap_or("-");
-        let _ = writeln!(out, "  {}: {sum}", source.name);
+        let _ = writeln!(out, "  {}: {}", printable(&source.name), printable(sum));
     }
     if let Some(route) = trace.route {
-        put_route(&mut out, route);
+        put_route(&mut out, route, words);
     }
-    put_end(&mut out, trace, lang, color);
+    put_end(&mut out, trace, style);
     out
 }
 
-fn put_step(out: &mut String, step: &Step, whole: u64) {
-    let _ = writeln!(out, "\n{}", step.what.word());
+fn put_step(out: &mut String, step: &Step, style: Style) {
+    let _ = writeln!(out, "\n{}", style.bold(step.what.word()));
     for (index, one) in step.tries.iter().enumerate() {
-        put_try(out, one, whole);
+        put_try(out, one, style);
         if let Some(next) = fallback(step, index) {
-            let _ = writeln!(out, "    -> {next}");
+            let _ = writeln!(out, "    -> {}", next.text(style.lang));
         }
     }
     if step.tries.is_empty() {
-        let _ = writeln!(out, "  nobody is left to ask (off, or the list ends)");
+        let _ = writeln!(out, "  {}", style.words.nobody);
     }
 }
 
-fn put_try(out: &mut String, one: &Try, whole: u64) {
-    let exchange = &one.exchange;
-    let comparison = if one.beyond { " (for comparison)" } else { "" };
+fn put_try(out: &mut String, one: &Try, style: Style) {
+    let (exchange, words) = (&one.exchange, style.words);
+    let comparison = if one.beyond { words.comparison } else { "" };
     let (took, size) = match &one.vcs {
         Some(run) if run.error.is_none() => (run.took_ms, format!(", {}", bytes(run.bytes))),
         Some(run) => (run.took_ms, String::new()),
         None => (exchange.took_ms, size(exchange)),
     };
-    let said = outcome_of(one);
-    let _ = writeln!(
-        out,
-        "  {}{comparison}: {said}, {}{size}",
-        one.place,
-        time(took)
-    );
+    let said = style.judged(&printable(&outcome_of(one, words)), one.is_good());
+    let place = printable(&one.place);
+    let _ = writeln!(out, "  {place}{comparison}: {said}, {}{size}", time(took));
     for exchange in &one.before {
-        put_exchange(out, exchange, whole);
+        put_exchange(out, exchange, style);
     }
     if one.vcs.is_none() || !exchange.hops.is_empty() {
-        put_exchange(out, exchange, whole);
+        put_exchange(out, exchange, style);
     }
     if let Some(run) = &one.vcs {
-        let cells = bar(run.at_ms, vec![('v', run.took_ms)], whole);
+        let cells = bar(run.at_ms, vec![('v', run.took_ms)], style);
         let _ = writeln!(
             out,
-            "    [{cells}]\n    version control, {}",
+            "    [{cells}]\n    {}, {}",
+            words.vcs,
             time(run.took_ms)
         );
         for line in run
@@ -113,7 +128,7 @@ fn put_try(out: &mut String, one: &Try, whole: u64) {
             .flat_map(|error| error.lines())
             .take(ERROR_LINES_MAX)
         {
-            let _ = writeln!(out, "      {line}");
+            let _ = writeln!(out, "      {}", printable(line));
         }
         if let Some(h1) = &run.h1 {
             let _ = writeln!(out, "      {h1}");
@@ -121,24 +136,18 @@ fn put_try(out: &mut String, one: &Try, whole: u64) {
     }
 }
 
-fn put_exchange(out: &mut String, exchange: &Exchange, whole: u64) {
-    let _ = writeln!(
-        out,
-        "    [{}]",
-        bar(exchange.at_ms, phases(exchange), whole)
-    );
+fn put_exchange(out: &mut String, exchange: &Exchange, style: Style) {
+    let cells = bar(exchange.at_ms, phases(exchange), style);
+    let _ = writeln!(out, "    [{cells}]");
     if let Some(credential) = &exchange.credential {
-        let _ = writeln!(
-            out,
-            "    logs in as {} ({})",
-            credential.login, credential.source
-        );
+        let (login, source) = (printable(&credential.login), printable(&credential.source));
+        let _ = writeln!(out, "    {} {login} ({source})", style.words.logs_in);
     }
     if exchange.hops.is_empty() {
-        let _ = writeln!(out, "    {}", exchange.url);
+        let _ = writeln!(out, "    {}", printable(&exchange.url));
     }
     for hop in &exchange.hops {
-        put_hop(out, hop);
+        put_hop(out, hop, style);
     }
 }
 
@@ -151,39 +160,46 @@ fn size(exchange: &Exchange) -> String {
     format!(", {}{rate}", bytes(http.bytes))
 }
 
-fn put_hop(out: &mut String, hop: &Hop) {
-    let _ = writeln!(out, "    {}", hop.url);
+fn put_hop(out: &mut String, hop: &Hop, style: Style) {
+    let words = style.words;
+    let _ = writeln!(out, "    {}", printable(&hop.url));
     let mut phases = Vec::new();
     if hop.reused {
-        phases.push("connection of before".to_owned());
+        phases.push(words.reused.to_owned());
     }
     if let Some(forward) = &hop.forward {
         let status = forward
             .status
-            .map_or_else(String::new, |s| format!(" answered {s}"));
+            .map(|status| format!(" {} {status}", words.answered));
+        let (url, status) = (&forward.url, status.unwrap_or_default());
         phases.push(format!(
-            "through {} ({}){status}",
-            forward.url, forward.variable
+            "{} {url} ({}){status}",
+            words.through, forward.variable
         ));
     }
     phases.extend(hop.dns.as_ref().map(dns));
-    phases.extend(hop.tcp.iter().map(tcp));
+    phases.extend(hop.tcp.iter().map(|one| tcp(one, words)));
     phases.extend(hop.tls.as_ref().map(tls));
-    phases.extend(hop.http.as_ref().map(http));
-    for phase in phases {
-        let _ = writeln!(out, "      {phase}");
-    }
+    phases.extend(hop.http.as_ref().map(|one| http(one, words)));
     let headers = hop.http.iter().flat_map(|h| &h.headers);
     for (name, value) in headers.filter(|(name, _)| TOLD.contains(&name.as_str())) {
         let shown: String = value.chars().take(HEADER_MAX).collect();
-        let _ = writeln!(out, "      {name}: {shown}");
+        phases.push(format!("{name}: {shown}"));
+    }
+    for phase in phases {
+        let _ = writeln!(out, "      {}", printable(&phase));
     }
     if let Some(failure) = &hop.failure {
-        let phase = phase(failure.phase);
-        let _ = writeln!(out, "      FAILED at {phase}: {}", failure.text);
+        let said = format!(
+            "{} {}: {}",
+            words.failed_at,
+            phase(failure.phase),
+            printable(&failure.text)
+        );
+        let _ = writeln!(out, "      {}", style.judged(&said, false));
     }
     if let Some(to) = hop.http.as_ref().and_then(|h| h.location.as_ref()) {
-        let _ = writeln!(out, "      redirects to {to}");
+        let _ = writeln!(out, "      {} {}", words.redirects, printable(to));
     }
 }
 
@@ -220,12 +236,12 @@ fn dns(dns: &Dns) -> String {
     format!("name     {}", parts.join("; "))
 }
 
-fn tcp(tcp: &Tcp) -> String {
+fn tcp(tcp: &Tcp, words: &Words) -> String {
     let family = if tcp.v6 { "IPv6" } else { "IPv4" };
     let said = match (&tcp.error, tcp.connected) {
-        (_, true) => "connected".to_owned(),
+        (_, true) => words.connected.to_owned(),
         (Some(error), _) => error.clone(),
-        (None, false) => "no answer yet when another address answered".into(),
+        (None, false) => words.silent.into(),
     };
     format!(
         "connect  {} ({family}): {said}, {}",
@@ -253,30 +269,31 @@ fn tls(tls: &Tls) -> String {
     )
 }
 
-fn http(http: &Http) -> String {
+fn http(http: &Http, words: &Words) -> String {
     let announced = match http.announced {
         Some(all) if all != http.bytes => format!(" of {}", bytes(all)),
         _ => String::new(),
     };
-    let cut = if http.complete {
-        ""
-    } else {
-        ", not to its end"
+    let cut = match http.complete {
+        true => String::new(),
+        false => format!(", {}", words.not_whole),
     };
     format!(
-        "answer   {} {}, first byte {}, {}{announced} in {}{cut}",
+        "answer   {} {}, {} {}, {}{announced} in {}{cut}",
         http.version,
         http.status,
+        words.first_byte,
         time(http.first_byte_ms),
         bytes(http.bytes),
         time(http.body_ms)
     )
 }
 
-fn put_route(out: &mut String, route: &Route) {
-    let _ = writeln!(out, "\nroute to {} ({})", route.host, route.address);
+fn put_route(out: &mut String, route: &Route, words: &Words) {
+    let (host, address) = (printable(&route.host), printable(&route.address));
+    let _ = writeln!(out, "\n{} {host} ({address})", words.route);
     if let Some(why) = &route.unavailable {
-        let _ = writeln!(out, "  not available: {why}");
+        let _ = writeln!(out, "  {}: {}", words.unavailable, printable(why));
         return;
     }
     for hop in &route.hops {
@@ -285,43 +302,76 @@ fn put_route(out: &mut String, route: &Route) {
             Some(_) => format!("  {:.1} ms", hop.took_ms),
             None => String::new(),
         };
-        let _ = writeln!(out, "  {:2}  {address}{took}", hop.ttl);
+        let _ = writeln!(out, "  {:2}  {}{took}", hop.ttl, printable(address));
     }
     if !route.reached {
-        let _ = writeln!(
-            out,
-            "  the address itself does not answer such packets (many do not)"
-        );
+        let _ = writeln!(out, "  {}", words.silent_end);
     }
 }
 
-fn put_end(out: &mut String, trace: &Trace<'_>, lang: Lang, color: bool) {
+fn put_end(out: &mut String, trace: &Trace<'_>, style: Style) {
+    let (words, outcome) = (style.words, trace.outcome());
     let took = match trace.net.steps.is_empty() {
         true => String::new(),
-        false => format!(" in {}", time(trace.took_ms())),
+        false => format!("{}{}", words.took, time(trace.took_ms())),
     };
-    out.push('\n');
-    let _ = match trace.outcome() {
-        Outcome::Complete => writeln!(out, "complete{took}"),
-        Outcome::Failed => writeln!(out, "FAILED{took}"),
-        Outcome::Unknown => writeln!(out, "not known: the time ended{took}; --timeout gives more"),
+    let said = match outcome {
+        Outcome::Complete => format!("{}{took}", words.complete),
+        Outcome::Failed => format!("{}{took}", words.failed),
+        Outcome::Unknown => format!("{}{took}; {}", words.unknown, words.more_time),
     };
+    let _ = writeln!(
+        out,
+        "\n{}",
+        style.judged(&said, outcome == Outcome::Complete)
+    );
     if let Some(why) = &trace.net.nothing {
-        let _ = writeln!(out, "{why}");
+        let _ = writeln!(out, "{}", printable(why));
     }
-    if trace.outcome() == Outcome::Complete {
+    if outcome == Outcome::Complete {
         return;
     }
     if let Some(first) = trace.report.findings.first() {
         out.push('\n');
-        out.push_str(&render::finding(first, lang, color));
+        out.push_str(&render::finding(first, style.lang, style.color));
+    } else if outcome == Outcome::Failed {
+        let _ = writeln!(
+            out,
+            "{}: modkeep doctor {}",
+            words.further,
+            printable(trace.asked)
+        );
     }
+}
+
+impl Style {
+    fn bold(self, text: &str) -> String {
+        self.painted(text, "1")
+    }
+
+    fn judged(self, text: &str, good: bool) -> String {
+        self.painted(text, if good { "32" } else { "31" })
+    }
+
+    fn painted(self, text: &str, code: &str) -> String {
+        match self.color {
+            true => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+/// Names and texts come from others: no control characters on a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// When a request ran, on a line for the whole download: `.` name, `c` connect, `t` TLS, `-` waiting
 /// for the first byte, `=` body, `v` version control.
-fn bar(mut at: u64, phases: Vec<(char, u64)>, whole: u64) -> String {
-    let cell = |ms: u64| (ms.saturating_mul(BAR) / whole).min(BAR - 1) as usize;
+fn bar(mut at: u64, phases: Vec<(char, u64)>, style: Style) -> String {
+    let cell = |ms: u64| (ms.saturating_mul(BAR) / style.whole).min(BAR - 1) as usize;
     let mut cells = vec![' '; BAR as usize];
     for (sign, took) in phases {
         let from = at;
@@ -330,7 +380,21 @@ fn bar(mut at: u64, phases: Vec<(char, u64)>, whole: u64) -> String {
             *place = sign;
         }
     }
-    cells.into_iter().collect()
+    let runs = cells.chunk_by(|a, b| a == b);
+    runs.map(|run| style.painted(&run.iter().collect::<String>(), color_of(run[0])))
+        .collect()
+}
+
+/// A colour for each phase, so that a look at the bars tells what took the time.
+fn color_of(sign: char) -> &'static str {
+    match sign {
+        '.' => "36",
+        'c' => "33",
+        't' => "35",
+        '=' => "32",
+        'v' => "34",
+        _ => "2",
+    }
 }
 
 /// What a request's time was spent on, in order.
