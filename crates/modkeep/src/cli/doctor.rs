@@ -275,7 +275,9 @@ pub(super) fn asked(text: &str) -> Result<Asked, Failed> {
     let wrong = |why: &dyn std::fmt::Display| Failed::usage(format!("{text}: {why}"));
     gomod::path::ModulePath::parse(module).map_err(|e| wrong(&e))?;
     if let Some(version) = version {
-        gomod::version::Revision::parse(version).map_err(|e| wrong(&e))?;
+        // `<v1.2.3` and its like are queries too.
+        let bare = version.trim_start_matches(['<', '>', '=']);
+        gomod::version::Revision::parse(bare).map_err(|e| wrong(&e))?;
     }
     Ok(Asked {
         module: module.to_owned(),

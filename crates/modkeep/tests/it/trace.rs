@@ -306,6 +306,40 @@ fn nobody_is_asked_whom_the_go_command_would_not_ask() {
 }
 
 #[test]
+fn queries_are_resolved_as_the_go_command_resolves_them() {
+    let mut tree = Tree::new();
+    for version in ["v1.0.0", "v1.2.0", "v1.3.0-rc.1", "v2.0.0+incompatible"] {
+        tree.add(&Module::new("github.com/some/m", version))
+            .unwrap();
+    }
+    let upstream = Upstream::start_blocking(tree).unwrap();
+    let Some(project) = Project::new(&upstream.url()) else {
+        return;
+    };
+    for (query, wanted) in [
+        ("@latest", "v1.2.0"),
+        ("", "v1.2.0"),
+        ("@v1", "v1.2.0"),
+        ("@<v1.2.0", "v1.0.0"),
+        ("@>v1.2.0", "v1.3.0-rc.1"),
+    ] {
+        let (code, document) = json(&project, &[&format!("github.com/some/m{query}")]);
+        assert_eq!(
+            (code, &document["version"]),
+            (Some(0), &wanted.into()),
+            "{query} {document:#}"
+        );
+    }
+    let ran = project.run(&["trace", "github.com/some/m@v7"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(
+        ran.stdout.contains("no matching versions for query"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
 fn an_interrupt_shows_what_is_there() {
     let (upstream, _) = proxy();
     upstream.on(".mod", Behaviour::new().fault(Fault::Hang));

@@ -143,7 +143,7 @@ async fn status(
         // The go command has not gone to the origin: neither does who only repeats it.
         if deep.origin.is_none() && walk.targets.replay.is_none() {
             let path = module.path().as_str();
-            let seen: OriginSeen = origin::look(prober, path, Some(module)).await;
+            let seen: OriginSeen = origin::look(walk, path, Some(module)).await;
             deep.origin = Some(seen);
         }
     }

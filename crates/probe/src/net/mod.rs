@@ -15,6 +15,7 @@ mod limits;
 mod origin;
 mod plan;
 mod prober;
+mod query;
 mod roots;
 mod sumdb;
 mod targets;

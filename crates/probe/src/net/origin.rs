@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use doctor::net::{Content, Exchange, OriginSeen, VcsRun, What};
 use gomod::version::ModuleVersion;
+use upstream::goimport::MetaImport;
 use url::Url;
 
 use super::fetch::{Fetched, fetch};
@@ -60,7 +61,7 @@ async fn looked(
     path: &str,
     module: Option<&ModuleVersion>,
 ) -> (Fetched, Vec<Exchange>) {
-    let seen = look(walk.prober, path, module).await;
+    let seen = look(walk, path, module).await;
     let mut before = seen.exchanges.clone();
     let mut exchange = before.pop().unwrap_or_default();
     if seen.has_version == Some(false) {
@@ -76,24 +77,33 @@ async fn looked(
 }
 
 /// Looks at a module's repository.
-pub async fn look(prober: &Prober, path: &str, module: Option<&ModuleVersion>) -> OriginSeen {
+pub async fn look(walk: &Walk<'_>, path: &str, module: Option<&ModuleVersion>) -> OriginSeen {
+    let prober = walk.prober;
     let mut seen = OriginSeen {
         private_address: private_address(prober, path).await,
         ..OriginSeen::default()
     };
     let found = match known(path) {
-        Some(root) => Some((root, path_below(path, 3))),
-        None => discover(prober, path, &mut seen).await,
+        Some(root) => Some(Found {
+            root,
+            git: true,
+            below: path_below(path, 3),
+        }),
+        None => discover(walk, path, &mut seen).await,
     };
-    let Some((root, below)) = found else {
+    let Some(found) = found else {
         return seen;
     };
-    seen.repository = Some(super::hop::shown(&root));
+    seen.repository = Some(super::hop::shown(&found.root));
+    // Others than git have no list of tags that can be asked for so simply.
     let refs = format!(
         "{}/info/refs?service=git-upload-pack",
-        root.as_str().trim_end_matches('/')
+        found.root.as_str().trim_end_matches('/')
     );
-    let Ok(url) = Url::parse(&refs) else {
+    let url = Url::parse(&refs)
+        .ok()
+        .filter(|_| found.git && is_web(&found.root));
+    let Some(url) = url else {
         return seen;
     };
     let fetched = fetch(prober, &url, What::Refs, None).await;
@@ -102,10 +112,22 @@ pub async fn look(prober: &Prober, path: &str, module: Option<&ModuleVersion>) -
         seen.readable = Some(fetched.exchange.is_good());
     }
     if let Some(module) = module.filter(|_| whole) {
-        seen.has_version = has_version(&fetched.body, &below, module);
+        seen.has_version = has_version(&fetched.body, &found.below, module);
     }
     seen.exchanges.push(fetched.exchange);
     seen
+}
+
+/// A repository, or a proxy that stands for one.
+struct Found {
+    root: Url,
+    git: bool,
+    /// The module's directory in it.
+    below: String,
+}
+
+fn is_web(root: &Url) -> bool {
+    matches!(root.scheme(), "https" | "http")
 }
 
 /// Whether a module's host has only addresses that the public network cannot reach.
@@ -127,28 +149,59 @@ fn known(path: &str) -> Option<Url> {
     ours.then(|| Url::parse(&url).ok()).flatten()
 }
 
-async fn discover(prober: &Prober, path: &str, seen: &mut OriginSeen) -> Option<(Url, String)> {
-    let fetched = fetch(prober, &discovery(path)?, What::Discovery, None).await;
-    let page = fetched.exchange.is_answered().then_some(fetched.body);
+/// The page of a path, and that of the root it names: both must say the same.
+async fn discover(walk: &Walk<'_>, path: &str, seen: &mut OriginSeen) -> Option<Found> {
+    let found = page(walk, path, path, seen).await?;
+    if found.prefix != path {
+        let root = page(walk, &found.prefix, path, seen).await?;
+        if (&root.prefix, &root.repo_root) != (&found.prefix, &found.repo_root) {
+            let said = format!("{} and {path} name different repositories", found.prefix);
+            if let Some(last) = seen.exchanges.last_mut() {
+                last.content = Some(Content::Bad(said));
+            }
+            return None;
+        }
+    }
+    let root = Url::parse(&found.repo_root).ok()?;
+    let plain = matches!(root.scheme(), "http" | "git" | "svn");
+    if plain && !walk.targets.is_insecure(path) {
+        return None;
+    }
+    Some(Found {
+        git: found.vcs == "git",
+        below: path[found.prefix.len()..]
+            .trim_start_matches('/')
+            .to_owned(),
+        root,
+    })
+}
+
+/// One page; without TLS only where GOINSECURE allows it, and only after TLS failed.
+async fn page(walk: &Walk<'_>, at: &str, path: &str, seen: &mut OriginSeen) -> Option<MetaImport> {
+    let mut fetched = fetch(walk.prober, &discovery("https", at)?, What::Discovery, None).await;
+    if !fetched.exchange.is_answered() && walk.targets.is_insecure(path) {
+        seen.exchanges.push(fetched.exchange);
+        fetched = fetch(walk.prober, &discovery("http", at)?, What::Discovery, None).await;
+    }
     let mut exchange: Exchange = fetched.exchange;
+    let page = exchange.is_answered().then_some(fetched.body);
     let imports = page
-        .and_then(|page| upstream::goimport::parse_meta_go_imports(&page, false).ok())
+        .and_then(|page| upstream::goimport::parse_meta_go_imports(&page, true).ok())
         .unwrap_or_default();
-    let fits = |prefix: &str| path == prefix || path.starts_with(&format!("{prefix}/"));
-    let found = imports
-        .into_iter()
-        .find(|import| fits(&import.prefix) && import.vcs == "git");
+    let found = of_path(&imports, path).cloned();
     if found.is_none() && exchange.is_answered() {
         exchange.content = Some(Content::Bad("no go-import tag for this path".into()));
     }
     seen.exchanges.push(exchange);
-    let found = found?;
-    let root = Url::parse(&found.repo_root).ok();
-    let root = root.filter(|root| root.scheme() == "https")?;
-    let below = path[found.prefix.len()..]
-        .trim_start_matches('/')
-        .to_owned();
-    Some((root, below))
+    found
+}
+
+/// The tag that is about a path; those that name a module proxy come first in the list.
+fn of_path<'a>(imports: &'a [MetaImport], path: &str) -> Option<&'a MetaImport> {
+    imports.iter().find(|import| {
+        let rest = path.strip_prefix(&import.prefix);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 fn path_below(path: &str, elements: usize) -> String {

@@ -28,6 +28,8 @@ pub struct Targets {
     pub gonoproxy: String,
     /// GONOSUMDB as in force.
     pub gonosumdb: String,
+    /// GOINSECURE as in force.
+    pub goinsecure: String,
     /// The module that the user asks about.
     pub asked: Option<Asked>,
     /// DNS servers to ask instead of the system's.
@@ -98,6 +100,7 @@ impl Targets {
             gosumdb: settings.get("GOSUMDB"),
             gonoproxy: settings.get("GONOPROXY"),
             gonosumdb: settings.get("GONOSUMDB"),
+            goinsecure: settings.get("GOINSECURE"),
             asked: asked.cloned(),
             resolvers: Vec::new(),
             roots: (text("SSL_CERT_FILE"), text("SSL_CERT_DIR")),
@@ -113,6 +116,11 @@ impl Targets {
     /// Whether GONOPROXY covers a module.
     pub fn is_private(&self, path: &str) -> bool {
         Patterns::parse(&self.gonoproxy).is_ok_and(|patterns| patterns.matches(path))
+    }
+
+    /// Whether GOINSECURE lets a module's host be asked without TLS.
+    pub fn is_insecure(&self, path: &str) -> bool {
+        Patterns::parse(&self.goinsecure).is_ok_and(|patterns| patterns.matches(path))
     }
 
     /// Whether the go command would ask the checksum database for a module: it does not if

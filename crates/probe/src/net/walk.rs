@@ -11,13 +11,13 @@ use doctor::net::{Exchange, NetFacts, Step, SumSource, Try, What};
 use gomod::escape::percent_encode;
 use gomod::info::Info;
 use gomod::path::ModulePath;
-use gomod::semver;
 use gomod::version::{ModuleVersion, Revision, Version};
 use url::Url;
 
 use super::fetch::{Fetched, fetch};
 use super::plan::{Entry, Place, Sumdb, below};
 use super::prober::Prober;
+use super::query::{self, Query};
 use super::targets::Targets;
 use super::{origin, sumdb};
 
@@ -115,28 +115,51 @@ impl Walk<'_> {
 
     /// The version that a query means.
     async fn version(&self, path: &ModulePath, query: Option<&str>) -> Option<Version> {
-        let query = query.unwrap_or("latest");
-        if let Some(version) = Revision::parse(query).ok().and_then(|r| r.as_version()) {
+        let text = query.unwrap_or("latest");
+        if let Some(version) = Revision::parse(text).ok().and_then(|r| r.as_version()) {
             return Some(version);
         }
-        if query == "latest" {
-            let list = format!("{}/@v/list", path.escaped());
-            let listed = self.ask(What::List, &list, None).await.good?;
-            if let Some(newest) = newest(&String::from_utf8_lossy(&listed.body)) {
-                return Some(newest);
+        let (what, file) = match Query::parse(text) {
+            Some(query) if query.is_ambiguous() => {
+                let said = format!("{path}@{text}: ambiguous semantic version in range {text:?}");
+                self.note(|facts| facts.nothing = Some(said));
+                return None;
             }
-        }
-        let (what, file) = match Revision::parse(query) {
-            Ok(revision) if query != "latest" => {
+            Some(query) => {
+                let list = format!("{}/@v/list", path.escaped());
+                let listed = self.ask(What::List, &list, None).await.good?;
+                let list = String::from_utf8_lossy(&listed.body).into_owned();
+                if let Some(version) = self.of_list(path, query, &list).await {
+                    return Some(version);
+                }
+                if query != Query::Latest {
+                    let said = format!("{path}@{text}: no matching versions for query {text:?}");
+                    self.note(|facts| facts.nothing = Some(said));
+                    return None;
+                }
+                (What::Latest, "@latest".to_owned())
+            }
+            None => {
+                let revision = Revision::parse(text).ok()?;
                 (What::Info, format!("@v/{}.info", revision.escaped()))
             }
-            _ => (What::Latest, "@latest".to_owned()),
         };
         let file = format!("{}/{file}", path.escaped());
         let answered = self.ask(what, &file, None).await.good?;
-        Info::parse(&answered.body)
-            .ok()
-            .map(|info| info.version().clone())
+        let info = Info::parse(&answered.body).ok()?;
+        Some(info.version().clone())
+    }
+
+    async fn of_list(&self, path: &ModulePath, query: Query<'_>, list: &str) -> Option<Version> {
+        let mut candidates = query::candidates(query, list);
+        if let Some(version) = query::decisive(&candidates) {
+            let file = format!("{}/@v/{}.mod", path.escaped(), version.escaped());
+            let go_mod = self.ask(What::Mod, &file, None).await.good?;
+            // A module without a go.mod of its own is given one with this line alone.
+            let own = go_mod.body.trim_ascii() != format!("module {path}").as_bytes();
+            candidates.retain(|version| !(own && version.is_incompatible()));
+        }
+        query::choose(query, &candidates).cloned()
     }
 
     /// Puts one question to one entry after the other.
@@ -309,37 +332,8 @@ pub fn tried(entry: &Entry, beyond: bool, exchange: Exchange) -> Try {
     }
 }
 
-/// The newest release of a list, else its newest pre-release.
-fn newest(list: &str) -> Option<Version> {
-    let words = list
-        .lines()
-        .filter_map(|line| line.split_whitespace().next());
-    let mut versions: Vec<Version> = words.filter_map(|w| Version::parse(w).ok()).collect();
-    versions.retain(|version| !version.is_pseudo());
-    versions.sort_by(|a, b| semver::compare(a.as_str(), b.as_str()));
-    let release = versions.iter().rev().find(|v| !v.is_prerelease());
-    release.or(versions.last()).cloned()
-}
-
 /// The path of a module at its own host, for discovery.
-pub fn discovery(path: &str) -> Option<Url> {
+pub fn discovery(scheme: &str, path: &str) -> Option<Url> {
     let escaped: Vec<String> = path.split('/').map(percent_encode).collect();
-    Url::parse(&format!("https://{}?go-get=1", escaped.join("/"))).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn releases_come_before_prereleases() {
-        let pick = |list: &str| newest(list).map(|v| v.to_string());
-        assert_eq!(
-            pick("v1.0.0\nv1.2.0 x\nv1.10.0-rc.1\n").as_deref(),
-            Some("v1.2.0")
-        );
-        assert_eq!(pick("v0.1.0-a\n").as_deref(), Some("v0.1.0-a"));
-        assert_eq!(pick("\nnonsense\n"), None);
-    }
+    Url::parse(&format!("{scheme}://{}?go-get=1", escaped.join("/"))).ok()
 }
