@@ -19,6 +19,7 @@ use probe::net::Replay;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use upstream::{Chain, Place};
@@ -84,7 +85,8 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
         resolvers: resolvers(args)?,
         replay: None,
     };
-    let (facts, route) = gather(args, request)?;
+    let secrets = Arc::default();
+    let (facts, route) = gather(args, request, &secrets)?;
     let report = judged(&facts);
     let net = facts.net.clone().unwrap_or_default();
     let trace = Trace {
@@ -95,7 +97,7 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
     };
     let lang = lang(args.get_one::<String>("lang").map(String::as_str));
     if let Some(file) = bundle {
-        write_bundle(file, &facts, &trace, lang)?;
+        write_bundle(file, &facts, &trace, lang, &here(&secrets))?;
     }
     let text = match args.get_flag("json") {
         true => format!("{:#}\n", trace.json(lang)),
@@ -110,7 +112,11 @@ pub fn run(args: &ArgMatches) -> Result<ExitCode, Failed> {
 }
 
 /// What the network says, and then the way to the last host.
-fn gather(args: &ArgMatches, mut request: Request) -> Result<(Facts, Option<Route>), Failed> {
+fn gather(
+    args: &ArgMatches,
+    mut request: Request,
+    secrets: &Arc<Mutex<Vec<String>>>,
+) -> Result<(Facts, Option<Route>), Failed> {
     let scratch = tempfile::tempdir().map_err(Failed::unknown)?;
     let (stop, stopped) = watch::channel(false);
     let live = Live::new(!args.get_flag("quiet") && !args.get_flag("json"));
@@ -125,6 +131,7 @@ fn gather(args: &ArgMatches, mut request: Request) -> Result<(Facts, Option<Rout
             origin: origin(scratch.path(), request.budget),
             scratch: scratch.path().to_owned(),
             told: live.told(),
+            secrets: Arc::clone(secrets),
             stop: stopped.clone(),
         });
         let facts = probe::gather(&request, &live.watcher()).await;
@@ -197,8 +204,14 @@ fn last_address(net: &NetFacts) -> Option<(String, String)> {
 }
 
 /// Everything that a stranger needs to understand the failure, and nothing that is not theirs.
-fn write_bundle(file: &Path, facts: &Facts, trace: &Trace<'_>, lang: Lang) -> Result<(), Failed> {
-    let mut hidden = Hidden::of(facts, &here()).map_err(Failed::unknown)?;
+fn write_bundle(
+    file: &Path,
+    facts: &Facts,
+    trace: &Trace<'_>,
+    lang: Lang,
+    here: &Here,
+) -> Result<(), Failed> {
+    let mut hidden = Hidden::of(facts, here).map_err(Failed::unknown)?;
     let dir = tempfile::tempdir().map_err(Failed::unknown)?;
     let document = hidden.json(&trace.json(lang));
     let settings = hidden.json(&settings(facts));
@@ -296,7 +309,15 @@ fn settings(facts: &Facts) -> serde_json::Value {
 }
 
 /// Names of this machine and its user, and what must not be told of them.
-fn here() -> Here {
+fn here(learnt: &Mutex<Vec<String>>) -> Here {
+    let mut secrets = probe::secrets();
+    secrets.extend(
+        learnt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned(),
+    );
     let variable = |name: &&str| std::env::var(name).ok();
     let mut names: Vec<String> = ["USER", "LOGNAME", "SUDO_USER", "HOSTNAME"]
         .iter()
@@ -313,6 +334,6 @@ fn here() -> Here {
     Here {
         home: variable(&"HOME"),
         names,
-        secrets: probe::secrets(),
+        secrets,
     }
 }

@@ -5,9 +5,15 @@
 //! machine without port does not match a URL with one. They are never used for `http://`. A login
 //! in the URL itself wins.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use doctor::mask;
 use doctor::net::{Credential, CredentialsSeen};
 use url::Url;
+
+use super::goauth::{self, Refused};
 
 /// One netrc entry.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,18 +23,22 @@ struct Machine {
     password: String,
 }
 
-/// All credentials that the go command would find without running a command.
+/// What is sent to addresses below a prefix, as GOAUTH's sources gave it.
+type Known = HashMap<String, Login>;
+
+/// All credentials that the go command would find; those of commands once they were run.
 #[derive(Clone, Default)]
 pub struct Credentials {
     machines: Vec<Machine>,
     goauth: String,
+    known: Arc<Mutex<Known>>,
 }
 
 /// A login to send.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    /// `Authorization`'s value.
-    pub header: String,
+    /// Headers: `Authorization`, and whatever else a command of GOAUTH says.
+    pub headers: Vec<(String, String)>,
     /// The same for facts.
     pub shown: Credential,
 }
@@ -36,10 +46,61 @@ pub struct Login {
 impl Credentials {
     /// From the text of a netrc file and GOAUTH.
     pub fn new(netrc: &str, goauth: &str) -> Self {
-        Self {
+        let credentials = Self {
             machines: parse(netrc),
             goauth: goauth.to_owned(),
+            known: Arc::default(),
+        };
+        if credentials.uses_netrc() {
+            credentials.take_netrc();
         }
+        credentials
+    }
+
+    /// Runs the commands of GOAUTH, the last one first, so that earlier ones have the last word.
+    /// Returns whether another login is known for a refused request than before.
+    pub async fn ask_commands(&self, refused: Option<Refused<'_>>, patience: Duration) -> bool {
+        let before = refused.and_then(|refused| self.find(refused.url));
+        let commands = self.goauth.split(';').map(str::trim).rev();
+        for command in commands.filter(|command| !command.is_empty() && *command != "off") {
+            if command == "netrc" {
+                self.take_netrc();
+                continue;
+            }
+            // A command that fails leaves what is known; the check D13 says why it fails.
+            let Ok(answer) = goauth::run(command, refused, patience).await else {
+                continue;
+            };
+            for (prefix, headers) in answer {
+                self.store(&prefix, login_of_command(command, headers));
+            }
+        }
+        let after = refused.and_then(|refused| self.find(refused.url));
+        after.is_some() && after != before
+    }
+
+    /// Whether GOAUTH has more than netrc.
+    pub fn has_commands(&self) -> bool {
+        let mut commands = self.goauth.split(';').map(str::trim);
+        commands.any(|command| !matches!(command, "" | "off" | "netrc"))
+    }
+
+    /// Of several entries for a machine the first one counts.
+    fn take_netrc(&self) {
+        for machine in self.machines.iter().rev() {
+            let login = login("netrc", &machine.login, &machine.password);
+            self.store(&machine.machine, login);
+        }
+    }
+
+    fn store(&self, prefix: &str, login: Login) {
+        let prefix = prefix.strip_prefix("https://").unwrap_or(prefix);
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix).to_owned();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match login.headers.is_empty() {
+            true => known.remove(&prefix),
+            false => known.insert(prefix, login),
+        };
     }
 
     /// The login for a URL.
@@ -51,14 +112,12 @@ impl Credentials {
             let password = url.password().unwrap_or_default();
             return Some(login("url", &decoded(url.username()), &decoded(password)));
         }
-        if !self.uses_netrc() {
-            return None;
-        }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let text = url.as_str();
         let mut rest = text.strip_prefix("https://")?.trim_end_matches('/');
         loop {
-            if let Some(found) = self.machines.iter().find(|m| m.machine == rest) {
-                return Some(login("netrc", &found.login, &found.password));
+            if let Some(found) = known.get(rest) {
+                return Some(found.clone());
             }
             rest = &rest[..rest.rfind('/')?];
         }
@@ -91,14 +150,20 @@ impl Credentials {
     }
 
     /// Passwords, as they are and as they are sent. Never shown.
-    pub fn secrets(&self) -> impl Iterator<Item = String> {
-        self.machines.iter().flat_map(|machine| {
-            let sent = basic(&machine.login, &machine.password);
-            [
-                machine.password.clone(),
-                sent.trim_start_matches("Basic ").to_owned(),
-            ]
-        })
+    pub fn secrets(&self) -> Vec<String> {
+        let mut found: Vec<String> = self.machines.iter().map(|m| m.password.clone()).collect();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, value) in known.values().flat_map(|login| &login.headers) {
+            found.push(
+                value
+                    .split_whitespace()
+                    .next_back()
+                    .unwrap_or_default()
+                    .to_owned(),
+            );
+            found.extend(password_of(value));
+        }
+        found
     }
 
     fn uses_netrc(&self) -> bool {
@@ -126,12 +191,34 @@ pub fn decoded(text: &str) -> String {
 
 fn login(source: &str, name: &str, password: &str) -> Login {
     Login {
-        header: basic(name, password),
+        headers: vec![("Authorization".into(), basic(name, password))],
         shown: Credential {
             source: source.to_owned(),
             login: mask::name(name),
         },
     }
+}
+
+fn login_of_command(command: &str, headers: Vec<(String, String)>) -> Login {
+    let program = command.split_whitespace().next().unwrap_or_default();
+    Login {
+        headers,
+        shown: Credential {
+            source: format!("GOAUTH {program}"),
+            login: "***".into(),
+        },
+    }
+}
+
+/// The password of a `Basic` header.
+fn password_of(header: &str) -> Option<String> {
+    use base64::Engine;
+    let coded = header.strip_prefix("Basic ")?;
+    let pair = base64::engine::general_purpose::STANDARD
+        .decode(coded)
+        .ok()?;
+    let pair = String::from_utf8(pair).ok()?;
+    Some(pair.split_once(':')?.1.to_owned())
 }
 
 /// Pairs of words, as the go command reads them: a `default` ends nothing and gives nothing, a
@@ -188,7 +275,7 @@ mod tests {
 
     fn at(credentials: &Credentials, url: &str) -> Option<String> {
         let login = credentials.find(&Url::parse(url).unwrap())?;
-        Some(login.header)
+        Some(login.headers[0].1.clone())
     }
 
     #[test]
@@ -214,6 +301,39 @@ mod tests {
         let unused = credentials.unused(&url).unwrap();
         assert_eq!(unused.machine, "proxy.test");
         assert!(unused.why.contains("proxy.test:9100"));
+    }
+
+    #[tokio::test]
+    async fn commands_of_goauth_are_believed_the_first_one_most() {
+        let say = |url: &str, token: &str| {
+            format!("sh -c 'echo {url}, echo, echo \"Authorization: Bearer {token}\", echo'")
+                .replace(',', " &&")
+        };
+        let goauth = format!(
+            "{} ;netrc; {}",
+            say("https://a.example/x", "one"),
+            say("https://a.example", "two")
+        );
+        let credentials = Credentials::new("machine a.example login u password p\n", &goauth);
+        assert!(credentials.has_commands());
+        credentials
+            .ask_commands(None, Duration::from_secs(20))
+            .await;
+        assert_eq!(
+            at(&credentials, "https://a.example/x/y").as_deref(),
+            Some("Bearer one")
+        );
+        assert_eq!(
+            at(&credentials, "https://a.example/z"),
+            Some(basic("u", "p")),
+            "netrc is named earlier"
+        );
+        assert_eq!(at(&credentials, "https://b.example/x"), None);
+        let secrets = credentials.secrets();
+        assert!(
+            secrets.contains(&"one".to_owned()) && secrets.contains(&"p".to_owned()),
+            "{secrets:?}"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! their host) and cmd/go/internal/web (https never leads to http).
 
 use std::io::Cursor;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use doctor::mask;
 use doctor::net::{Content, Exchange, Failure, Fault, Hop, Phase, Stop, What};
@@ -15,11 +15,15 @@ use gomod::zip::{ZipError, verify};
 use url::Url;
 
 use super::dns::millis;
+use super::goauth::Refused;
 use super::hop::{Ask, Asked, ask, shown};
 use super::prober::Prober;
 
 /// Requests that one request may lead to, as in the go command.
 const HOPS_MAX: usize = 10;
+
+/// A command of GOAUTH is given up after this.
+const COMMAND_TIME: Duration = Duration::from_secs(10);
 
 /// A small file is read up to this size.
 pub const SMALL_BYTES_MAX: u64 = 16 << 20;
@@ -72,7 +76,42 @@ pub async fn fetch(
     fetched
 }
 
+/// Asks; and once more where a command of GOAUTH has a login for what was refused.
 async fn follow(prober: &Prober, url: &Url, what: What, fetched: &mut Fetched) {
+    walk(prober, url, what, fetched).await;
+    let credentials = &prober.credentials;
+    let replays = prober.told.is_some() && credentials.has_commands();
+    let refused = matches!(fetched.exchange.status(), Some(400..500)) && url.scheme() == "https";
+    if !replays || !refused {
+        return;
+    }
+    let head = fetched.exchange.last().map(head).unwrap_or_default();
+    let refused = Refused { url, head: &head };
+    let Ok(patience) = prober.left(COMMAND_TIME) else {
+        return;
+    };
+    if credentials.ask_commands(Some(refused), patience).await {
+        walk(prober, url, what, fetched).await;
+    }
+}
+
+/// The head of an answer, as commands of GOAUTH read it.
+fn head(hop: &Hop) -> String {
+    let Some(http) = &hop.http else {
+        return String::new();
+    };
+    let status = hyper::StatusCode::from_u16(http.status).ok();
+    let reason = status
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or_default();
+    let mut text = format!("{} {} {reason}\n", http.version, http.status);
+    for (name, value) in &http.headers {
+        text.push_str(&format!("{name}: {value}\n"));
+    }
+    text + "\n"
+}
+
+async fn walk(prober: &Prober, url: &Url, what: What, fetched: &mut Fetched) {
     let login = prober.credentials.find(url);
     fetched.exchange.credential = login.as_ref().map(|login| login.shown.clone());
     let keep_max = match what {
@@ -84,7 +123,8 @@ async fn follow(prober: &Prober, url: &Url, what: What, fetched: &mut Fetched) {
         let mut request = Ask::new(at.clone(), keep_max);
         let same = at.scheme() == "https"
             && (at.host(), at.port_or_known_default()) == (url.host(), url.port_or_known_default());
-        request.authorization = login.as_ref().filter(|_| same).map(|l| l.header.clone());
+        let login = login.as_ref().filter(|_| same);
+        request.login = login.map_or_else(Vec::new, |login| login.headers.clone());
         let Asked {
             hop,
             body,

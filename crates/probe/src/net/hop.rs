@@ -8,7 +8,7 @@ use doctor::mask;
 use doctor::net::{Failure, Fault, Hop, Phase};
 use http_body_util::Empty;
 use hyper::client::conn::{http1, http2};
-use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderValue, LOCATION, USER_AGENT};
+use hyper::header::{ACCEPT_ENCODING, HOST, HeaderValue, LOCATION, USER_AGENT};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use url::Url;
@@ -24,8 +24,8 @@ use super::{answer, tcp};
 pub struct Ask {
     /// The address.
     pub url: Url,
-    /// `Authorization`'s value.
-    pub authorization: Option<String>,
+    /// Headers of a login.
+    pub login: Vec<(String, String)>,
     /// Bytes of the body that are kept; the rest is only counted.
     pub keep_max: u64,
     /// Accept any certificate, to look. Nothing secret may be sent then.
@@ -39,7 +39,7 @@ impl Ask {
     pub fn new(url: Url, keep_max: u64) -> Self {
         Self {
             url,
-            authorization: None,
+            login: Vec::new(),
             keep_max,
             look: false,
             alone: false,
@@ -357,10 +357,10 @@ fn request(
         let authority = &bare[url::Position::BeforeHost..url::Position::AfterPort];
         request = request.header(HOST, authority);
     }
-    if let Some(value) = &ask.authorization {
+    for (name, value) in &ask.login {
         let mut value = HeaderValue::from_str(value).map_err(|e| words(&e))?;
         value.set_sensitive(true);
-        request = request.header(AUTHORIZATION, value);
+        request = request.header(name, value);
     }
     if let Some(value) = relayed.and_then(Named::authorization) {
         request = request.header(hyper::header::PROXY_AUTHORIZATION, value);

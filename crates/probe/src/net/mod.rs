@@ -10,6 +10,7 @@ mod deep;
 mod dns;
 mod fetch;
 mod forward;
+mod goauth;
 mod hop;
 mod limits;
 mod origin;
@@ -56,6 +57,13 @@ pub async fn gather_at(targets: &Targets, budget: Duration, clock: Clock) -> Net
         _ = tokio::time::timeout(time, all(targets, time, clock, &facts)) => {}
         () = Replay::stopped(targets.replay.as_ref()) => {}
     }
+    if let Some(replay) = &targets.replay {
+        let mut secrets = replay
+            .secrets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        secrets.extend(targets.credentials.secrets());
+    }
     facts.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -73,6 +81,12 @@ async fn all(targets: &Targets, time: Duration, clock: Clock, facts: &Growing) {
         Err(text) => return note(&|facts| facts.nothing = Some(text.clone())),
     };
     let mut prober = prober(targets, time, clock).await;
+    if targets.replay.is_some()
+        && prober.credentials.has_commands()
+        && let Ok(patience) = prober.left(Duration::from_secs(10))
+    {
+        prober.credentials.ask_commands(None, patience).await;
+    }
     prober.told = targets
         .replay
         .as_ref()

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use doctor::facts::Asked;
 use gomod::gosum::GoSum;
@@ -63,6 +63,8 @@ pub struct Replay {
     pub scratch: PathBuf,
     /// Told of each request, masked, when it begins.
     pub told: Told,
+    /// Where passwords and tokens of the walk go, to be taken out of what servers said. Never shown.
+    pub secrets: Arc<Mutex<Vec<String>>>,
     /// Turns true when somebody has had enough: what is there then is the result.
     pub stop: watch::Receiver<bool>,
 }
