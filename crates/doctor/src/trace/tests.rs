@@ -1,3 +1,5 @@
+//! Every line of a trace, from made-up measurements.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 use serde_json::json;

@@ -340,6 +340,80 @@ fn queries_are_resolved_as_the_go_command_resolves_them() {
 }
 
 #[test]
+fn a_slow_proxy_is_measured_and_what_caches_say_is_shown() {
+    let served = module().file("big.txt", vec![b'x'; 400_000]);
+    let mut tree = Tree::new();
+    tree.add(&served).unwrap();
+    let upstream = Upstream::start_blocking(tree).unwrap();
+    let told = Behaviour::new()
+        .latency(std::time::Duration::from_millis(120))
+        .header("Age", "17")
+        .header("X-Cache", "HIT from edge")
+        .header("Via", "1.1 varnish")
+        .header("Cache-Control", "public, max-age=60");
+    upstream.set(told);
+    let Some(project) = Project::new(&upstream.url()) else {
+        return;
+    };
+    let (code, document) = json(&project, &[M]);
+    assert_eq!(code, Some(0), "{document:#}");
+    for step in document["steps"].as_array().unwrap() {
+        let http = &step["tries"][0]["exchange"]["hops"][0]["http"];
+        assert!(http["first_byte_ms"].as_u64().unwrap() >= 100, "{http:#}");
+        let headers = http["headers"].to_string();
+        for told in [
+            "\"age\",\"17\"",
+            "HIT from edge",
+            "1.1 varnish",
+            "max-age=60",
+        ] {
+            assert!(headers.contains(told), "{told}: {headers}");
+        }
+    }
+    assert!(
+        document["took_ms"].as_u64().unwrap() >= 300,
+        "three requests of 120 ms"
+    );
+}
+
+#[test]
+fn names_are_asked_of_the_given_server_and_of_no_other() {
+    let Some(project) = Project::new("http://athens.corp.invalid") else {
+        return;
+    };
+    let (code, document) = json(
+        &project,
+        &[M, "--resolver", "127.0.0.1:9", "--timeout", "5s"],
+    );
+    assert_eq!(code, Some(1), "{document:#}");
+    let dns = &document["steps"][0]["tries"][0]["exchange"]["hops"][0]["dns"];
+    assert_eq!(
+        (&dns["system"], &dns["servers"][0]["server"]),
+        (&serde_json::Value::Null, &"127.0.0.1:9".into())
+    );
+    assert_eq!(dns["servers"].as_array().unwrap().len(), 1, "{dns:#}");
+    assert_eq!(
+        document["findings"][0]["label"], "dns_failure",
+        "{document:#}"
+    );
+}
+
+#[test]
+fn the_trace_speaks_chinese() {
+    let (upstream, key) = proxy();
+    let Some(project) = Project::new(&upstream.url()) else {
+        return;
+    };
+    let ran = project
+        .env("GOSUMDB", &key)
+        .run(&["trace", M, "--lang", "zh"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for part in ["已连上", "首字节", "已证明", "路由到", "完成，用时"] {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
+}
+
+#[test]
 fn an_interrupt_shows_what_is_there() {
     let (upstream, _) = proxy();
     upstream.on(".mod", Behaviour::new().fault(Fault::Hang));

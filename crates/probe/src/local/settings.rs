@@ -189,7 +189,8 @@ fn in_urls(text: &str) -> Vec<String> {
         if let Some((login, _)) = authority.rsplit_once('@') {
             let (name, password) = login.split_once(':').unwrap_or(("", login));
             let plain = |text| crate::net::decoded(text);
-            found.extend([password.to_owned(), plain(password)]);
+            // Some put the token where the name is.
+            found.extend([password.to_owned(), plain(password), plain(name)]);
             found.push(crate::net::basic(&plain(name), &plain(password)));
         }
         let queries = rest.split_once('?').map_or("", |(_, query)| query);

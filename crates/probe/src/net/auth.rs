@@ -151,7 +151,8 @@ impl Credentials {
 
     /// Passwords, as they are and as they are sent. Never shown.
     pub fn secrets(&self) -> Vec<String> {
-        let mut found: Vec<String> = self.machines.iter().map(|m| m.password.clone()).collect();
+        let both = |machine: &Machine| [machine.login.clone(), machine.password.clone()];
+        let mut found: Vec<String> = self.machines.iter().flat_map(both).collect();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, value) in known.values().flat_map(|login| &login.headers) {
             found.push(

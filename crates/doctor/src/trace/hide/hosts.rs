@@ -94,6 +94,12 @@ pub(super) fn mentioned(facts: &Facts, env: &EnvFacts) -> BTreeSet<String> {
     for name in lists.into_iter().flatten().flatten() {
         found.extend(bare_host(name));
     }
+    let owners = facts.net.iter().filter_map(|net| net.deep.as_ref());
+    found.extend(
+        owners
+            .flat_map(|deep| &deep.owners)
+            .filter_map(|name| bare_host(name)),
+    );
     for hop in facts.net.iter().flat_map(hops) {
         found.extend(bare_host(&hop.host));
         let via = hop.http.iter().filter_map(|http| http.header("via"));

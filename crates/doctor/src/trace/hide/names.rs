@@ -188,6 +188,11 @@ pub fn of(facts: &Facts, here: &Here) -> Names {
     }
     if let Some(asked) = facts.asked.as_ref().filter(|_| private) {
         names.path(&asked.module);
+        // A branch or a hash may tell as much as a name.
+        let query = asked.version.as_deref().unwrap_or_default();
+        if gomod::version::Version::parse(query).is_err() {
+            names.word(query, query);
+        }
     }
     for host in mentioned(facts, env) {
         if !is_known(&host) && !public.contains(&host) {

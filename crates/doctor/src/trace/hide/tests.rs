@@ -1,3 +1,5 @@
+//! What a bundle must not tell, in every spelling.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 use serde_json::json;
