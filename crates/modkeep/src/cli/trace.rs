@@ -38,7 +38,7 @@ pub fn command() -> Command {
              \u{20} modkeep trace example.com/m --resolver 9.9.9.9     # @latest, names by another DNS server\n\
              \u{20} modkeep trace example.com/m@v1.2.3 --bundle report.tar.gz\n\n\
              Bars: . name, c connect, t TLS, - waiting for the first byte, = body, v version control. Nothing is\n\
-             kept, and nobody is asked whom the go command would not ask. Ctrl-C shows what is there.\n\
+             kept, and the name is told to nobody whom the go command would not ask. Ctrl-C shows what is there.\n\
              Exit status: 0 the download is complete, 1 it failed, 2 wrong usage, 3 the time ended first.",
         )
         .arg(
